@@ -1,0 +1,201 @@
+"""What a scan says. These models and their JSON schema are public API: every face renders the same object."""
+
+from enum import Enum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Verdict(str, Enum):
+    """What the pixels suggest. `INCONCLUSIVE` is an answer: the evidence does not allow another."""
+
+    LIKELY_GENERATED = "likely_generated"
+    LIKELY_REAL = "likely_real"
+    INCONCLUSIVE = "inconclusive"
+
+    @property
+    def words(self) -> str:
+        """The verdict as people say it."""
+        return self.value.replace("_", " ")
+
+
+class JpegFacts(_Model):
+    """How a JPEG was encoded.
+
+    Attributes:
+        quality: 1-100, the IJG quality whose tables come nearest to the file's, None if no table is near.
+        subsampling: "4:4:4", "4:2:2", "4:2:0", another ratio, or "grey".
+        quantisation: tables in the order of the file, each 64 integers in zigzag-free (row) order.
+    """
+
+    quality: int | None
+    subsampling: str
+    progressive: bool
+    quantisation: list[list[int]]
+
+
+class Facts(_Model):
+    """Facts of the file, measured and not claimed.
+
+    Attributes:
+        format: "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", or "array" for pixels in memory.
+        width, height: pixels after EXIF orientation.
+        mode: colour mode as stored ("RGB", "CMYK", "P", "I;16", ...).
+        frames: pictures in the file; only the first one is judged.
+        bytes: length of the file; None for pixels in memory.
+        conversions: what was done to reach 8-bit sRGB, in order, in words.
+    """
+
+    format: str
+    width: int
+    height: int
+    mode: str
+    frames: int = 1
+    bytes: int | None = None
+    sha256: str | None = None
+    has_exif: bool = False
+    has_xmp: bool = False
+    has_iptc: bool = False
+    has_icc: bool = False
+    has_c2pa: bool = False
+    jpeg: JpegFacts | None = None
+    conversions: list[str] = Field(default_factory=list)
+
+
+class Claim(_Model):
+    """Something the file says of itself. It never changes the pixel score.
+
+    Attributes:
+        origin: where it stands: "EXIF", "XMP", "IPTC", "PNG text", "comment", "C2PA".
+        kind: what it is about.
+        statement: one sentence for people.
+        value: the text as found (may be long: a whole prompt).
+        points_to: what it would mean if it were true; None where it says nothing of the picture's making.
+        trust: how far it can be trusted. Plain metadata are "unsigned": anyone can write or remove them.
+    """
+
+    origin: str
+    kind: Literal["camera", "software", "generator", "prompt", "source_type", "time", "author", "credential"]
+    statement: str
+    value: str = ""
+    points_to: Literal["generated", "camera", "edited"] | None = None
+    trust: Literal["unsigned", "signed", "signed_and_trusted"] = "unsigned"
+
+
+class ViewScore(_Model):
+    """One rectangle of the picture that the model looked at, in pixels of the upright picture."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    logit: float
+
+
+class HeatMap(_Model):
+    """Where the evidence lies: the calibrated probability for each cell of a grid over the whole picture.
+
+    Attributes:
+        probabilities: rows of cells from the top left, each in [0, 1], equally sized cells.
+        origin: "patches" if made of patch scores, "model" if the model package has a map output.
+    """
+
+    probabilities: list[list[float]]
+    origin: Literal["patches", "model"]
+
+
+class Evidence(_Model):
+    """What the pixels say, and how the number came about.
+
+    Attributes:
+        logit: pooled over views; positive leans to generated.
+        probability: calibrated, in [0, 1].
+        spread: standard deviation of the view logits; 0 with one view.
+        thresholds: (low, high) probability; between them the verdict is inconclusive.
+        reasons: sentences that explain the verdict (disagreeing views, small picture, ...).
+    """
+
+    logit: float
+    probability: float
+    spread: float
+    thresholds: tuple[float, float]
+    views: list[ViewScore]
+    heat_map: HeatMap | None = None
+    reasons: list[str] = Field(default_factory=list)
+
+
+class ScanError(_Model):
+    """Why a picture could not be judged. `code` is one of `vestige.errors.ImageErrorCode`."""
+
+    code: str
+    reason: str
+
+
+ROW_FIELDS = (
+    "path",
+    "verdict",
+    "probability",
+    "logit",
+    "spread",
+    "model",
+    "width",
+    "height",
+    "format",
+    "claims",
+    "sha256",
+    "error_code",
+    "error",
+)
+
+
+class ImageReport(_Model):
+    """All that is said about one picture: pixel evidence, facts and claims side by side, or one error."""
+
+    schema_version: int = SCHEMA_VERSION
+    path: str
+    verdict: Verdict | None = None
+    evidence: Evidence | None = None
+    claims: list[Claim] = Field(default_factory=list)
+    facts: Facts | None = None
+    model: str
+    versions: dict[str, str] = Field(default_factory=dict)
+    error: ScanError | None = None
+
+    @property
+    def probability(self) -> float | None:
+        """Calibrated probability that the picture is generated, in [0, 1]; None if it could not be read."""
+        return self.evidence.probability if self.evidence else None
+
+    @property
+    def logit(self) -> float | None:
+        """Pooled logit, positive = generated; None if the picture could not be read."""
+        return self.evidence.logit if self.evidence else None
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of the view logits; None if the picture could not be read."""
+        return self.evidence.spread if self.evidence else None
+
+    def row(self) -> dict[str, Any]:
+        """The report as one flat row with the keys of `ROW_FIELDS`; what is not known is None."""
+        return {
+            "path": self.path,
+            "verdict": self.verdict.value if self.verdict else None,
+            "probability": self.probability,
+            "logit": self.logit,
+            "spread": self.spread,
+            "model": self.model,
+            "width": self.facts.width if self.facts else None,
+            "height": self.facts.height if self.facts else None,
+            "format": self.facts.format if self.facts else None,
+            "claims": "; ".join(claim.statement for claim in self.claims) or None,
+            "sha256": self.facts.sha256 if self.facts else None,
+            "error_code": self.error.code if self.error else None,
+            "error": self.error.reason if self.error else None,
+        }
