@@ -1,0 +1,1 @@
+"""The faces of Vestige: command line, and later server and bulk scoring."""

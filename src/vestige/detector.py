@@ -1,0 +1,240 @@
+"""The front door of the Python API: load a model package, scan pictures.
+
+detector = Detector.load()
+report = detector.scan("photo.jpg")
+for report in detector.scan_many(paths):
+    ...
+"""
+
+import os
+import platform
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+import vestige
+from vestige.errors import ImageError
+from vestige.images import Limits, Picture, decode
+from vestige.images.decode import Source
+from vestige.images.views import dense_grid, extract, patch_grid
+from vestige.inference import heatmap
+from vestige.inference.card import ModelCard
+from vestige.inference.package import DEFAULT_MODEL, ModelPackage, load_package
+from vestige.inference.session import Scores, Session, default_threads
+from vestige.inference.verdict import judge, thresholds
+from vestige.provenance import read_claims
+from vestige.results import Claim, Evidence, ImageReport, ScanError, Verdict, ViewScore
+
+BATCH = 16  # patches per run of the network: throughput is flat from here on, memory is not
+MAP_CELLS = 64  # patches at most for one heat map
+
+
+class Scanned(NamedTuple):
+    """A report together with the picture it is about; None if the picture could not be read."""
+
+    report: ImageReport
+    picture: Picture | None
+
+
+@dataclass
+class _Prepared:
+    """A picture on its way: cut into patches, waiting for its scores."""
+
+    name: str
+    picture: Picture | None
+    claims: list[Claim]
+    corners: list[tuple[int, int]]
+    scored: int  # the first `scored` patches decide, the others are for the map
+    patches: npt.NDArray[np.uint8]
+    error: ImageError | None = None
+
+
+class Detector:
+    """Scans pictures with one model package.
+
+    Args:
+        package: a checked model package.
+        fpr: call a picture generated from the operating point at this false positive rate on.
+        threshold: or from this probability on; default: the upper edge of the card's abstention band.
+        limits: what is too large or too slow to be read.
+        threads: threads of the network; default: the processors at hand.
+
+    Raises:
+        ConfigError: `fpr` or `threshold` do not fit.
+        ModelPackageError: ONNX Runtime cannot run the package.
+    """
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        *,
+        fpr: float | None = None,
+        threshold: float | None = None,
+        limits: Limits | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.card: ModelCard = package.card
+        self.band = thresholds(package.card, fpr, threshold)
+        self.limits = limits or Limits()
+        self._session = Session(package, threads)
+
+    @classmethod
+    def load(cls, model: str | Path = DEFAULT_MODEL, **options: Any) -> "Detector":
+        """Load a shipped model by name or a package by the path of its folder; options as for the class.
+
+        Raises:
+            ModelPackageError: no such model, or the package is damaged or does not fit.
+        """
+        return cls(load_package(model), **options)
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Versions of what shaped the scores; part of every report."""
+        import onnxruntime
+        import PIL
+
+        return {
+            "vestige": vestige.__version__,
+            "model": self.card.title,
+            "onnxruntime": onnxruntime.__version__,
+            "pillow": PIL.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        }
+
+    def scan(self, source: Source, *, heat_map: bool = False) -> ImageReport:
+        """Judge one picture.
+
+        Args:
+            source: path, bytes of a file, PIL image, or array (uint8 [H, W, 3] and the other forms that
+                `vestige.images.decode` takes).
+            heat_map: also score patches all over the picture; the verdict stays the same.
+
+        Raises:
+            ImageError: the picture cannot be read; `code` and `reason` say why.
+        """
+        prepared = self._prepare(source, heat_map)
+        if prepared.error is not None:
+            raise prepared.error
+        return self._report(prepared, self._run([prepared.patches])[0])
+
+    def scan_many(self, sources: Iterable[Source], *, heat_map: bool = False) -> Iterator[ImageReport]:
+        """Judge many pictures, in order, as they come; unreadable ones become reports with an `error`."""
+        for scanned in self.stream(sources, heat_map=heat_map):
+            yield scanned.report
+
+    def stream(
+        self, sources: Iterable[Source], *, heat_map: bool = False, keep_pictures: bool = False
+    ) -> Iterator[Scanned]:
+        """Like `scan_many`, and with `keep_pictures` each picture beside its report.
+
+        Decoding runs ahead in threads while the network works; patches of neighbouring pictures share a
+        batch. Only a few pictures are in memory at a time.
+        """
+        waiting: list[_Prepared] = []
+        for prepared in self._prepare_ahead(sources, heat_map, keep_pictures):
+            waiting.append(prepared)
+            if sum(len(item.patches) for item in waiting) >= BATCH:
+                yield from self._finish(waiting)
+                waiting = []
+        if waiting:
+            yield from self._finish(waiting)
+
+    def _prepare_ahead(
+        self, sources: Iterable[Source], heat_map: bool, keep_pictures: bool
+    ) -> Iterator[_Prepared]:
+        workers = min(default_threads(), 4)
+        with ThreadPoolExecutor(workers, thread_name_prefix="vestige-decode") as pool:
+            ahead: deque[Future[_Prepared]] = deque()
+            try:
+                for source in sources:
+                    ahead.append(pool.submit(self._prepare, source, heat_map, keep_pictures))
+                    # A batch ahead of the network, no more: every entry may hold a whole picture.
+                    if len(ahead) > 2 * workers:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    def _prepare(self, source: Source, heat_map: bool, keep_picture: bool = True) -> _Prepared:
+        name = _name(source)
+        size = self.card.views.size
+        try:
+            picture = decode(source, self.limits)
+        except ImageError as error:
+            return _Prepared(name, None, [], [], 0, np.empty((0, size, size, 3), np.uint8), error)
+        height, width = picture.pixels.shape[:2]
+        corners = patch_grid(width, height, size, self.card.views.count)
+        scored = len(corners)
+        if heat_map:
+            corners = corners + dense_grid(width, height, size, size // 2, MAP_CELLS)
+        patches = np.stack([extract(picture.pixels, x, y, size) for x, y in corners])
+        claims = read_claims(picture.metadata)
+        if not keep_picture:
+            picture = Picture(np.empty((0, 0, 3), np.uint8), picture.facts)
+        return _Prepared(name, picture, claims, corners, scored, patches)
+
+    def _finish(self, waiting: list[_Prepared]) -> Iterator[Scanned]:
+        scores = self._run([item.patches for item in waiting])
+        for item, found in zip(waiting, scores, strict=True):
+            kept = item.picture if item.picture is not None and item.picture.pixels.size else None
+            yield Scanned(self._report(item, found), kept)
+
+    def _run(self, groups: list[npt.NDArray[np.uint8]]) -> list[Scores]:
+        """Score the patches of several pictures together; one `Scores` per picture."""
+        patches = np.concatenate(groups)
+        if not len(patches):
+            return [Scores(np.empty(0, np.float32), None) for _ in groups]
+        parts = [self._session.run(patches[start : start + BATCH]) for start in range(0, len(patches), BATCH)]
+        logit = np.concatenate([part.logit for part in parts])
+        maps = [part.map for part in parts if part.map is not None]
+        bounds = np.cumsum([len(group) for group in groups])[:-1]
+        logits = np.split(logit, bounds)
+        if not maps:
+            return [Scores(one, None) for one in logits]
+        return [Scores(a, b) for a, b in zip(logits, np.split(np.concatenate(maps), bounds), strict=True)]
+
+    def _report(self, item: _Prepared, scores: Scores) -> ImageReport:
+        common: dict[str, Any] = {"path": item.name, "model": self.card.title, "versions": self.versions}
+        if item.picture is None or item.error is not None:
+            error = item.error or ImageError("internal", "The picture was lost on its way.")
+            return ImageReport(**common, error=ScanError(code=error.code, reason=error.reason))
+        verdict, evidence = self._judge(item, scores)
+        return ImageReport(
+            **common, verdict=verdict, evidence=evidence, claims=item.claims, facts=item.picture.facts
+        )
+
+    def _judge(self, item: _Prepared, scores: Scores) -> tuple[Verdict, Evidence]:
+        assert item.picture is not None
+        facts, size, scored = item.picture.facts, self.card.views.size, item.scored
+        views = [
+            ViewScore(
+                x=x, y=y, width=min(size, facts.width), height=min(size, facts.height), logit=float(logit)
+            )
+            for (x, y), logit in zip(item.corners[:scored], scores.logit[:scored], strict=True)
+        ]
+        heat = None
+        if len(item.corners) > scored:
+            rest = Scores(scores.logit[scored:], None if scores.map is None else scores.map[scored:])
+            heat = heatmap.build(
+                facts.width, facts.height, size, item.corners[scored:], rest, self.card.calibration
+            )
+        return judge(self.card, views, self.band, min(facts.width, facts.height), heat)
+
+
+def _name(source: Source) -> str:
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    if isinstance(source, Image.Image):
+        return getattr(source, "filename", "") or "<image>"
+    return "<bytes>" if isinstance(source, bytes | bytearray | memoryview) else "<array>"

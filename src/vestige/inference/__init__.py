@@ -1,0 +1,1 @@
+"""Model packages, ONNX Runtime sessions, calibration and verdicts. Never imports torch."""

@@ -1,0 +1,148 @@
+"""`card.json`: everything that is known of a model package, and all that the field kit needs to run it."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+CARD_SCHEMA = 1
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Views(_Strict):
+    """What the network is shown of a picture.
+
+    Attributes:
+        size: side of the square patches in pixels.
+        count: how many patches are scored at most; they lie evenly over the picture.
+        resample: "none": native pixels, never resampled; smaller pictures are reflected at the edges.
+        minimum_side: pictures with a shorter side below this are always inconclusive.
+    """
+
+    kind: Literal["patches"] = "patches"
+    size: int = Field(ge=32, le=1024)
+    count: int = Field(ge=1, le=64)
+    resample: Literal["none"] = "none"
+    minimum_side: int = Field(96, ge=1)
+
+
+class Outputs(_Strict):
+    """Names of the graph's outputs. `logit` [B]; `map` [B, 1, h, w], a logit per location."""
+
+    logit: str = "logit"
+    map: str | None = None
+
+
+class Calibration(_Strict):
+    """Pooled logit -> probability: sigmoid(slope * logit + intercept) (Platt, 1999).
+
+    Attributes:
+        data: on what it was fitted, in words.
+        real, generated: how many pictures of each class.
+    """
+
+    kind: Literal["platt"] = "platt"
+    slope: float = Field(gt=0)
+    intercept: float
+    data: str
+    real: int = Field(ge=0)
+    generated: int = Field(ge=0)
+
+
+class OperatingPoint(_Strict):
+    """The probability from which on a picture is called generated, at a false positive rate.
+
+    The rate is the share of real pictures called generated on the data named in `Calibration.data`.
+    """
+
+    fpr: Probability
+    threshold: Probability
+
+
+class Abstention(_Strict):
+    """Below `low` likely real, from `high` on likely generated, between them inconclusive.
+
+    Attributes:
+        max_spread: with a larger standard deviation of the view logits, always inconclusive.
+    """
+
+    low: Probability
+    high: Probability
+    max_spread: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Abstention":
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low}) must not lie above high ({self.high})")
+        return self
+
+
+class TrainingSource(_Strict):
+    """One source of training pictures."""
+
+    name: str
+    label: Literal[0, 1]
+    count: int
+    licence: str
+
+
+class Training(_Strict):
+    """How the model was made."""
+
+    recipe: str
+    seed: int
+    data: str
+    manifest_sha256: Sha256
+    starting_weights: list[str]
+    sources: list[TrainingSource]
+
+
+class Measured(_Strict):
+    """One measured figure with its 95 % interval and the counts behind it."""
+
+    data: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    real: int
+    generated: int
+
+
+class ModelCard(_Strict):
+    """The card of a model package. Unknown keys are refused: a typing error must not pass for a setting."""
+
+    schema_version: Literal[1] = CARD_SCHEMA
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    version: str
+    method: str
+    summary: str
+    stages: list[str] = Field(min_length=1, max_length=1)
+    views: Views
+    outputs: Outputs = Outputs()
+    calibration: Calibration
+    operating_points: list[OperatingPoint]
+    abstention: Abstention
+    training: Training
+    results: list[Measured] = []
+    failure_modes: list[str]
+    licence: str
+    minimum_vestige: str
+    files: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def _stages_hashed(self) -> "ModelCard":
+        for stage in self.stages:
+            if stage not in self.files:
+                raise ValueError(f"stage {stage} has no sha256 in files")
+        return self
+
+    @property
+    def title(self) -> str:
+        """Name and version as reports show them."""
+        return f"{self.name} {self.version}"

@@ -1,0 +1,103 @@
+"""From view logits to a verdict: pool, calibrate, compare with the abstention band."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vestige.errors import ConfigError
+from vestige.inference.card import Calibration, ModelCard
+from vestige.results import Evidence, HeatMap, Verdict, ViewScore
+
+
+def calibrate(logit: npt.ArrayLike, calibration: Calibration) -> npt.NDArray[np.float64]:
+    """Calibrated probability that a picture is generated, in [0, 1]; same shape as `logit`."""
+    z = calibration.slope * np.asarray(logit, dtype=np.float64) + calibration.intercept
+    # Two branches: exp of a large positive number would overflow.
+    small = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1 / (1 + small), small / (1 + small))
+
+
+def thresholds(
+    card: ModelCard, fpr: float | None = None, threshold: float | None = None
+) -> tuple[float, float]:
+    """The band (low, high) in probability; the user may move its upper edge.
+
+    Args:
+        fpr: use the card's operating point at this false positive rate.
+        threshold: use this probability.
+
+    Raises:
+        ConfigError: both are given, out of range, or the card has no such operating point.
+    """
+    low, high = card.abstention.low, card.abstention.high
+    if fpr is not None and threshold is not None:
+        raise ConfigError("give either a threshold or a false positive rate, not both")
+    if fpr is not None:
+        points = {point.fpr: point.threshold for point in card.operating_points}
+        near = next((value for rate, value in points.items() if math.isclose(rate, fpr)), None)
+        if near is None:
+            known = ", ".join(f"{rate:g}" for rate in sorted(points)) or "none"
+            raise ConfigError(
+                f"{card.title} has no operating point at a false positive rate of {fpr:g}, only {known}"
+            )
+        high = near
+    if threshold is not None:
+        if not 0 <= threshold <= 1:
+            raise ConfigError(f"the threshold is a probability between 0 and 1, got {threshold:g}")
+        high = threshold
+    return min(low, high), high
+
+
+def judge(
+    card: ModelCard,
+    views: Sequence[ViewScore],
+    band: tuple[float, float],
+    side: int,
+    heat_map: HeatMap | None = None,
+) -> tuple[Verdict, Evidence]:
+    """The verdict on one picture and the evidence behind it.
+
+    Args:
+        views: the scored views, at least one.
+        band: (low, high) from `thresholds`.
+        side: the shorter side of the picture in pixels.
+    """
+    logits = np.array([view.logit for view in views], dtype=np.float64)
+    pooled = float(logits.mean())
+    spread = float(logits.std())
+    probability = float(calibrate(pooled, card.calibration))
+    low, high = band
+    reasons = []
+    if probability >= high:
+        verdict = Verdict.LIKELY_GENERATED
+    elif probability <= low:
+        verdict = Verdict.LIKELY_REAL
+    else:
+        verdict = Verdict.INCONCLUSIVE
+        reasons.append("The score lies in the range in which this model is wrong too often to decide.")
+    limit = card.abstention.max_spread
+    if limit is not None and spread > limit:
+        verdict = Verdict.INCONCLUSIVE
+        reasons.append("Parts of the picture give very different scores.")
+    if side < card.views.minimum_side:
+        verdict = Verdict.INCONCLUSIVE
+        reasons.append(
+            f"The picture is too small to judge: its shorter side has {side} pixels, "
+            f"the model needs {card.views.minimum_side}."
+        )
+    elif side < card.views.size:
+        reasons.append(
+            f"The picture is smaller than the {card.views.size}-pixel patches that the model looks at."
+        )
+    evidence = Evidence(
+        logit=pooled,
+        probability=probability,
+        spread=spread,
+        thresholds=(low, high),
+        views=list(views),
+        heat_map=heat_map,
+        reasons=reasons,
+    )
+    return verdict, evidence
