@@ -48,6 +48,8 @@ def main() -> None:
     except Exception as error:
         _usage(error)
     else:
+        if code == INTERRUPTED:  # newer Typer turns Ctrl-C into this code without a word
+            _fail("stopped", INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
 
 

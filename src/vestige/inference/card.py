@@ -4,8 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-CARD_SCHEMA = 1
-
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -117,7 +115,7 @@ class Measured(_Strict):
 class ModelCard(_Strict):
     """The card of a model package. Unknown keys are refused: a typing error must not pass for a setting."""
 
-    schema_version: Literal[1] = CARD_SCHEMA
+    schema_version: Literal[1] = 1
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: str
     method: str

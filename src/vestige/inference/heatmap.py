@@ -23,10 +23,12 @@ def build(
 ) -> HeatMap:
     """Average, in every cell of a grid, the logits of all patches that cover its centre.
 
+    A picture too large for its patches to touch has cells that none covers; they take the nearest patch.
+
     Args:
         width, height: the picture in pixels.
         size: side of the patches in pixels.
-        corners: (x, y) of the top left of each patch; together they cover the picture.
+        corners: (x, y) of the top left of each patch, spread over the whole picture.
         scores: one logit per patch, and maps if the model has them.
     """
     cell = max(width, height) / min(CELLS, max(width, height))
@@ -47,7 +49,12 @@ def build(
             values = patch[np.ix_(at_y, at_x)].astype(np.float64)
         total[np.ix_(inside_y, inside_x)] += values
         weight[np.ix_(inside_y, inside_x)] += 1
-    probabilities = calibrate(total / np.maximum(weight, 1), calibration)
+    logits = total / np.maximum(weight, 1)
+    middle = np.array(corners) + size / 2
+    for row, column in np.argwhere(weight == 0):
+        distance = ((middle - (centre_x[column], centre_y[row])) ** 2).sum(1)
+        logits[row, column] = scores.logit[distance.argmin()]
+    probabilities = calibrate(logits, calibration)
     return HeatMap(
         probabilities=[[round(float(value), 4) for value in row] for row in probabilities],
         origin="patches" if scores.map is None else "model",

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pydantic import ValidationError
 
@@ -47,7 +47,7 @@ def load_package(name_or_path: str | Path = DEFAULT_MODEL) -> ModelPackage:
         raise ModelPackageError(
             f"{folder}: needs vestige {card.minimum_vestige} or newer, this is {vestige.__version__}"
         )
-    contents = {name: _checked(folder / name, digest) for name, digest in card.files.items()}
+    contents = {name: _checked(folder, name, digest) for name, digest in card.files.items()}
     return ModelPackage(folder, card, tuple(contents[stage] for stage in card.stages))
 
 
@@ -86,9 +86,10 @@ def _locate(name_or_path: str | Path) -> Path:
     raise ModelPackageError(f"{name_or_path}: neither a shipped model ({known}) nor a folder with {CARD}")
 
 
-def _checked(path: Path, digest: str) -> bytes:
+def _checked(folder: Path, name: str, digest: str) -> bytes:
+    path = folder / name
     # A card from elsewhere must not read files outside its own folder.
-    if path.parent.resolve() != path.resolve().parent or path.name in {"", ".", ".."}:
+    if name in {"", ".", ".."} or PurePosixPath(name).name != name or PureWindowsPath(name).name != name:
         raise ModelPackageError(f"{path}: files of a package lie in its own folder")
     try:
         content = path.read_bytes()

@@ -1,0 +1,48 @@
+# make demo   install as a user would, scan examples/, write an HTML report
+# make test   development environment, then lint, type check and tests
+PYTHON ?= python3
+DEV := .venv
+DEMO := .venv-demo
+REPORT := report
+
+.PHONY: demo test lint types unit bench docs-tables clean
+
+demo:
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	rm -rf dist && $(DEMO)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(DEMO)/bin/python -m pip install --quiet --force-reinstall --no-deps dist/vestige-*.whl
+	$(DEMO)/bin/python -m pip install --quiet dist/vestige-*.whl
+	$(DEMO)/bin/vestige scan examples --html $(REPORT)
+	@echo
+	@echo "Open $(REPORT)/index.html in a browser. Your own pictures: $(DEMO)/bin/vestige scan PATH --html $(REPORT)"
+
+# The stamp is renewed when the requirements change.
+$(DEV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(DEV)/bin/python -m pip install --quiet -c constraints.txt -e '.[train,heif,dev]'
+	touch $@
+
+test: lint types unit
+
+lint: $(DEV)/.installed
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+
+types: $(DEV)/.installed
+	$(DEV)/bin/mypy
+
+unit: $(DEV)/.installed
+	$(DEV)/bin/python -m pytest
+
+# Speed of the field kit on this computer.
+bench: $(DEV)/.installed
+	$(DEV)/bin/python benchmarks/speed.py
+
+# The tables in docs/results again, from the scores kept beside them.
+docs-tables: $(DEV)/.installed
+	for folder in docs/results/*/; do $(DEV)/bin/vestige bench --out $$folder; done
+
+clean:
+	rm -rf $(DEV) $(DEMO) $(REPORT) dist build
