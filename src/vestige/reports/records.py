@@ -1,0 +1,78 @@
+"""One report as one flat JSON object, and back. The JSON and JSON lines outputs are made of these.
+
+A record holds the keys of `vestige.results.ROW_FIELDS` first (what CSV and Parquet hold too), then the rest
+of the report under these keys, so that nothing is said twice:
+
+| key             | what                                                       | where the report has it |
+|-----------------|------------------------------------------------------------|-------------------------|
+| `schema_version`| version of the report's schema                             | `schema_version`        |
+| `thresholds`    | `[low, high]`; between them the verdict is inconclusive    | `evidence.thresholds`   |
+| `reasons`       | sentences that explain the verdict                         | `evidence.reasons`      |
+| `views`         | the rectangles judged, with their logits                   | `evidence.views`        |
+| `heat_map`      | where the evidence lies, or null                           | `evidence.heat_map`     |
+| `claims_detail` | what the file says of itself (`claims` is this in words)   | `claims`                |
+| `facts`         | what was measured about the file                           | `facts`                 |
+| `versions`      | versions of what made the report                           | `versions`              |
+
+Numbers are finite: NaN and infinities, which JSON does not know, become null.
+"""
+
+import json
+import math
+from typing import Any
+
+from vestige.reports.text import has_surrogates
+from vestige.results import ImageReport
+
+
+def record_of(report: ImageReport) -> dict[str, Any]:
+    """The report as one flat JSON-ready object (see the module's table)."""
+    full = report.model_dump(mode="json")
+    evidence = full["evidence"] or {}
+    record = report.row() | {
+        "schema_version": full["schema_version"],
+        "thresholds": evidence.get("thresholds"),
+        "reasons": evidence.get("reasons", []),
+        "views": evidence.get("views", []),
+        "heat_map": evidence.get("heat_map"),
+        "claims_detail": full["claims"],
+        "facts": full["facts"],
+        "versions": full["versions"],
+    }
+    return {key: finite(value) for key, value in record.items()}
+
+
+def report_of(record: dict[str, Any]) -> ImageReport:
+    """The report that a record was made of.
+
+    Raises:
+        pydantic.ValidationError: if the record does not follow the schema.
+    """
+    evidence = None
+    if record["thresholds"] is not None:
+        numbers = {key: record[key] for key in ("logit", "probability", "spread")}
+        evidence = {key: math.nan if value is None else value for key, value in numbers.items()}
+        evidence |= {key: record[key] for key in ("thresholds", "reasons", "views", "heat_map")}
+    error = {"code": record["error_code"], "reason": record["error"]} if record["error_code"] else None
+    same = {key: record[key] for key in ("schema_version", "path", "verdict", "model", "facts", "versions")}
+    return ImageReport.model_validate(
+        {**same, "claims": record["claims_detail"], "evidence": evidence, "error": error}
+    )
+
+
+def finite(value: Any) -> Any:
+    """The value with None in place of every float that is NaN or infinite, however deep."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value
+
+
+def json_line(record: dict[str, Any]) -> str:
+    """One line of JSON without the newline; readable UTF-8 wherever the text allows it."""
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # An undecodable file name has lone surrogates; only as \u escapes do they survive in a UTF-8 file.
+    return json.dumps(record, allow_nan=False, separators=(",", ":")) if has_surrogates(line) else line
