@@ -31,7 +31,9 @@ def make_pictures(folder: Path, count: int) -> list[Path]:
     for number in range(count):
         image = Image.open(sources[number % len(sources)]).convert("RGB")
         factor = 1.3 * SIDE / min(image.size)
-        image = image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.LANCZOS)
+        image = image.resize(
+            (round(image.width * factor), round(image.height * factor)), Image.Resampling.LANCZOS
+        )
         left, top = (int(rng.integers(length - SIDE)) for length in image.size)
         image = image.crop((left, top, left + SIDE, top + SIDE)).filter(ImageFilter.SHARPEN)
         noisy = np.asarray(image) + rng.normal(0, 4, (SIDE, SIDE, 3))
@@ -71,10 +73,13 @@ def main() -> None:
         decoding = [timed(lambda path=path: decode(path), 1)[0] for path in paths[: options.repeats]]
         whole = timed(lambda: list(detector.scan_many(paths)), 1)[0]
     one, part = statistics.median(single), statistics.median(decoding)
-    print(f"model              {detector.card.title}, {detector.card.views.count} patches of {detector.card.views.size}")
+    views = detector.card.views
+    print(f"model              {detector.card.title}, {views.count} patches of {views.size}")
     print(f"processor          {platform.processor() or platform.machine()}, 2 of {os.cpu_count()} used")
     print(f"pictures           {SIDE} x {SIDE} JPEG, quality 90, median {kilobytes:.0f} KiB")
-    print(f"file to verdict    {one * 1000:.1f} ms median of {len(single)} (minimum {min(single) * 1000:.1f})")
+    print(
+        f"file to verdict    {one * 1000:.1f} ms median of {len(single)} (minimum {min(single) * 1000:.1f})"
+    )
     print(f"decoding           {part * 1000:.1f} ms median, {part / one:.0%} of it")
     print(f"folder scan        {len(paths) / whole:.1f} pictures/s over {len(paths)} pictures")
 

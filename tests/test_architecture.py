@@ -63,7 +63,9 @@ def test_imports_point_downwards(path: Path) -> None:
         assert (own, other) not in KEPT_APART, f"{own} imports {other}"
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if room(p) in FIELD_KIT | {"apps"}], ids=lambda p: str(p.name))
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if room(p) in FIELD_KIT | {"apps"}], ids=lambda p: str(p.name)
+)
 def test_field_kit_never_imports_the_workshops_libraries(path: Path) -> None:
     roots = {name.split(".")[0] for name in imports(path)}
     assert not roots & WORKSHOP_LIBRARIES

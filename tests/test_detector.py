@@ -1,15 +1,14 @@
 """The same picture gives the same answer, however it arrives."""
 
-import io
 import random
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import brightness_graph, grey_picture
 from PIL import Image
 
+from conftest import brightness_graph, grey_picture
 from vestige import Detector, Verdict
 from vestige.errors import ImageError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from conftest import grey_picture
 
+from conftest import grey_picture
 from vestige.results import ROW_FIELDS
 
 COMMAND = [sys.executable, "-c", "from vestige.apps.cli import main; main()"]
@@ -83,7 +83,11 @@ def test_an_empty_folder_has_nothing_usable(package: Path, tmp_path: Path) -> No
 
 def test_globs_are_expanded_and_nothing_is_judged_twice(package: Path, pictures: Path) -> None:
     done = scan(package, "--jsonl", f"{pictures}/**/*.png", pictures / "dark.png")
-    assert sorted(Path(str(row["path"])).name for row in rows(done)) == ["bright.png", "dark.png", "middle.png"]
+    assert sorted(Path(str(row["path"])).name for row in rows(done)) == [
+        "bright.png",
+        "dark.png",
+        "middle.png",
+    ]
 
 
 def test_a_picture_on_standard_input(package: Path, pictures: Path) -> None:
@@ -97,7 +101,8 @@ def test_all_formats_say_the_same(package: Path, pictures: Path, tmp_path: Path)
     lines = {str(row["path"]): row for row in rows(scan(package, "--jsonl", pictures))}
     array = {row["path"]: row for row in json.loads(scan(package, "--json", pictures).stdout)}
     table = {
-        row["path"]: row for row in csv.DictReader(io.StringIO(scan(package, "--csv", pictures).stdout.decode()))
+        row["path"]: row
+        for row in csv.DictReader(io.StringIO(scan(package, "--csv", pictures).stdout.decode()))
     }
     scan(package, "-q", "--parquet", tmp_path / "out.parquet", pictures)
     parquet = {row["path"]: row for row in pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pylist()}

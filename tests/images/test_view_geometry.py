@@ -56,10 +56,10 @@ def test_dense_grid_keeps_the_stride_if_it_fits():
 
 def test_patch_grid_by_example():
     assert patch_grid(1024, 768, 224, 1) == [(400, 272)]
-    assert patch_grid(624, 624, 224, 4) == [(100, 100), (300, 100), (100, 300), (300, 300)]
+    assert patch_grid(624, 624, 224, 4) == [(0, 0), (400, 0), (0, 400), (400, 400)]
     five = patch_grid(824, 824, 224, 5)
     assert five[2] == (300, 300)
-    assert five == [(150, 100), (450, 100), (300, 300), (150, 500), (450, 500)]
+    assert five == [(0, 0), (600, 0), (300, 300), (0, 600), (600, 600)]
     assert patch_grid(100, 100, 224, 9) == [(0, 0)]
     assert [y for _, y in patch_grid(2000, 224, 224, 4)] == [0] * 4
     assert [x for x, _ in patch_grid(224, 2000, 224, 4)] == [0] * 4

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests_support import card
+
 from vestige.errors import ConfigError
 from vestige.inference.card import Calibration
 from vestige.inference.verdict import calibrate, judge, thresholds

@@ -3,7 +3,6 @@
 from typing import Any
 
 from conftest import card_of
-
 from vestige.inference.card import ModelCard
 
 

@@ -238,8 +238,10 @@ def _workshop() -> None:
 
     from vestige.errors import ConfigError
 
-    missing = [name for name in ("torch", "lightning", "sklearn", "onnx", "yaml") if find_spec(name) is None]
+    needed = ("torch", "lightning", "sklearn", "onnx", "onnxscript", "safetensors", "yaml")
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
+        names = ", ".join(missing)
         raise ConfigError(
-            f"this command needs the extra 'train' ({', '.join(missing)} missing): pip install 'vestige[train]'"
+            f"this command needs the extra 'train' ({names} missing): pip install 'vestige[train]'"
         )

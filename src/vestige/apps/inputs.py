@@ -14,7 +14,25 @@ HEAD = 512  # bytes that tell a picture from other files
 
 # Inside a folder, a file with such a name is meant as a picture even if its content is not one.
 PICTURE_NAMES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .bmp .dib .gif .avif .heic .heif .hif".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".apng",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
+    ]
 )
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 
 def patch_grid(width: int, height: int, size: int, count: int) -> list[tuple[int, int]]:
-    """A few positions spread evenly: 1 is the centre, 4 the quarters, 5 the centre and four around it.
+    """A few positions spread as far as they go: 1 is the centre, 4 the corners, 5 the corners and the centre.
 
     Rows follow the shape of the picture. Neighbours are at least a quarter of `size` apart in x or y, so a
     small picture gives fewer views than asked for, at least one, and never the same view twice.
@@ -36,10 +36,10 @@ def patch_grid(width: int, height: int, size: int, count: int) -> list[tuple[int
     if count == 5 and min(most_rows, most_columns) >= 3 and max(free_x, free_y) <= 2 * min(free_x, free_y):
         rows = 3  # 2 + 1 + 2: the centre and four points around it
     positions = []
+    ys = _spaced(free_y, rows)
     for row, columns in enumerate(_row_lengths(count, rows)):
         columns = min(columns, most_columns)
-        y = _fraction(free_y, row, rows)
-        positions += [(_fraction(free_x, column, columns), y) for column in range(columns)]
+        positions += [(x, ys[row]) for x in _spaced(free_x, columns)]
     return positions
 
 
@@ -119,11 +119,6 @@ def _row_lengths(count: int, rows: int) -> list[int]:
     if single:
         lengths[rows // 2] += 1
     return lengths
-
-
-def _fraction(free: int, index: int, count: int) -> int:
-    """Middle of the index-th of `count` equal parts of 0..free."""
-    return (2 * index + 1) * free // (2 * count)
 
 
 def _steps(free: int, stride: int) -> int:

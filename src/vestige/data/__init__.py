@@ -1,0 +1,1 @@
+"""Manifests, augmentation and data sets for training. Needs the `train` extra."""

@@ -1,0 +1,1 @@
+"""Protocols, metrics and tables. Pictures are scored through `vestige.detector` only."""

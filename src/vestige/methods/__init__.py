@@ -1,0 +1,1 @@
+"""One folder per published method. Needs the `train` extra."""

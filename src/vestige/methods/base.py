@@ -1,0 +1,83 @@
+"""The contract of a method and of its network.
+
+A network is split where training starts: `frozen` is computed once per view and cached, `head` is
+trained. A method that trains everything has an identity as its frozen part.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+
+class Output(NamedTuple):
+    """What every detector says.
+
+    Attributes:
+        logit: [B], positive = generated.
+        map: [B, 1, h, w], a logit per location, or None.
+    """
+
+    logit: Tensor
+    map: Tensor | None = None
+
+
+class Network(nn.Module):
+    """A detector: images in, `Output` out; normalisation lives inside, so it travels with the export."""
+
+    def frozen(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Everything before the trained part.
+
+        Args:
+            images: float32 [B, 3, H, W] in [0, 1].
+
+        Returns:
+            Tensors with B rows each.
+        """
+        raise NotImplementedError
+
+    def head(self, *features: Tensor) -> Output:
+        """The trained part, on what `frozen` returned."""
+        raise NotImplementedError
+
+    def prepare(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
+        """Fit whatever depends on the data but is not trained, such as a standardisation; by default nothing.
+
+        Args:
+            batches: what `frozen` returned for some training views.
+        """
+
+    def fresh_parameters(self) -> list[nn.Parameter]:
+        """Parameters without a pretrained start, which may learn faster; by default none."""
+        return []
+
+    def forward(self, images: Tensor) -> Output:
+        """float32 [B, 3, H, W] in [0, 1] -> `Output`."""
+        return self.head(*self.frozen(images))
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as the registry lists it.
+
+    Attributes:
+        name: the registry's name.
+        paper: where it comes from.
+        config: schema of the recipe's `model` section.
+        build: (config, folder with starting weights or None) -> network. None is for restoring a
+            trained network: its weights follow from the checkpoint.
+        solver: how the head is fitted: "logistic" (convex, exact) or "gradient" (Lightning).
+        starting_weights: weights it starts from, with licence, as the card says it.
+        map_output: whether the network has a map.
+    """
+
+    name: str
+    paper: str
+    config: type[BaseModel]
+    build: Callable[[Any, Path | None], Network]
+    solver: str
+    starting_weights: tuple[str, ...] = ()
+    map_output: bool = False

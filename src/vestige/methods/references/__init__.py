@@ -1,0 +1,1 @@
+"""Small detectors to compare with, one file each."""

@@ -1,0 +1,25 @@
+"""All methods, one line each: name -> module that holds its `METHOD`."""
+
+from importlib import import_module
+
+from vestige.errors import ConfigError
+from vestige.methods.base import Method
+
+METHODS = {
+    "patch-statistics": "vestige.methods.patch_statistics",
+    "srm-statistics": "vestige.methods.references.srm_statistics",
+    "fft-profile": "vestige.methods.references.fft_profile",
+    "efficientnet-statistics": "vestige.methods.references.efficientnet_statistics",
+}
+
+
+def get(name: str) -> Method:
+    """Look a method up.
+
+    Raises:
+        ConfigError: no such method; the message lists the known ones.
+    """
+    if name not in METHODS:
+        raise ConfigError(f"no method {name!r}; known are {', '.join(sorted(METHODS))}")
+    method: Method = import_module(METHODS[name]).METHOD
+    return method

@@ -1,0 +1,88 @@
+"""From held-out logits to a calibration, operating points and an abstention band."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+
+from vestige.errors import DataError
+from vestige.inference.card import Abstention, Calibration, OperatingPoint
+from vestige.inference.verdict import calibrate
+
+FALSE_POSITIVE_RATES = (0.01, 0.05)
+MISS_RATE = 0.05  # at most this share of the held-out generated pictures is called real
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Logits of pictures whose group the scoring model had not seen; arrays with one entry per picture."""
+
+    labels: npt.NDArray[np.int64]
+    groups: list[str]
+    logits: npt.NDArray[np.float64]
+
+
+def read_held_out(path: Path) -> HeldOut:
+    """Read a run's `held-out.csv`.
+
+    Raises:
+        DataError: not there, or one class is missing.
+    """
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); was the run finished?") from error
+    labels = np.array([int(row["label"]) for row in rows], dtype=np.int64)
+    if len(set(labels.tolist())) < 2:
+        raise DataError(f"{path}: holds pictures of one class only")
+    return HeldOut(labels, [row["group"] for row in rows], np.array([float(row["logit"]) for row in rows]))
+
+
+def fit_platt(held_out: HeldOut, description: str) -> Calibration:
+    """Platt's sigmoid by maximum likelihood, both classes weighing the same.
+
+    The probability therefore answers for a pile in which every second picture is generated; where
+    generated pictures are rarer, the true probability is lower.
+
+    Raises:
+        DataError: real pictures score as high as generated ones, or higher.
+    """
+    real, generated = int((held_out.labels == 0).sum()), int((held_out.labels == 1).sum())
+    solver = LogisticRegression(C=1e6, class_weight="balanced").fit(held_out.logits[:, None], held_out.labels)
+    if solver.coef_[0, 0] <= 0:
+        raise DataError("the model is no better than chance on held-out pictures; it cannot be calibrated")
+    return Calibration(
+        slope=float(solver.coef_[0, 0]),
+        intercept=float(solver.intercept_[0]),
+        data=description,
+        real=real,
+        generated=generated,
+    )
+
+
+def operating_points(held_out: HeldOut, calibration: Calibration) -> list[OperatingPoint]:
+    """For each rate the lowest probability that at most this share of the held-out real pictures reach."""
+    real = np.sort(calibrate(held_out.logits[held_out.labels == 0], calibration))[::-1]
+    points = []
+    for rate in FALSE_POSITIVE_RATES:
+        first_spared = real[_allowed(rate, len(real))]
+        # A picture at the threshold is called generated: the threshold lies just above.
+        points.append(OperatingPoint(fpr=rate, threshold=min(1.0, float(np.nextafter(first_spared, 2)))))
+    return points
+
+
+def abstention(held_out: HeldOut, calibration: Calibration, points: list[OperatingPoint]) -> Abstention:
+    """From the 5 % operating point up: generated. Where at most 5 % of the generated pictures lie: real."""
+    high = next(point.threshold for point in points if point.fpr == 0.05)
+    generated = np.sort(calibrate(held_out.logits[held_out.labels == 1], calibration))
+    low = max(0.0, float(np.nextafter(generated[_allowed(MISS_RATE, len(generated))], -1)))
+    return Abstention(low=min(low, high), high=high)
+
+
+def _allowed(rate: float, count: int) -> int:
+    """How many of `count` pictures may be on the wrong side; forgiving the rounding of rate * count."""
+    return int(rate * count + 1e-9)

@@ -1,0 +1,83 @@
+"""Cached features with labels and weights: what the solvers learn from, and scoring of held-out views."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vestige.data.manifest import Row
+from vestige.methods.base import Network
+from vestige.training.cache import Bucket
+from vestige.training.recipe import Recipe
+from vestige.training.views import View, group_weights
+
+SCORING_BATCH = 64
+
+
+@dataclass
+class Examples:
+    """Views of a plan with what is known of them; arrays have one entry per view.
+
+    Attributes:
+        labels: int64, 1 for generated and for reconstructed views.
+        weights: float64, how often a view is drawn relative to the others.
+        rows: int64, index into the manifest's rows.
+        reconstructed: bool.
+    """
+
+    buckets: list[Bucket]
+    labels: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.int64]
+    reconstructed: npt.NDArray[np.bool_]
+
+
+def label_views(recipe: Recipe, rows: list[Row], views: list[View], buckets: list[Bucket]) -> Examples:
+    """Labels and weights of all views.
+
+    The label rule is GenSign's (section 3.4): what was generated or reconstructed is 1, untouched real
+    pictures are 0. Reconstructions take their share of the generated weight from the generated pictures,
+    so that both classes keep the same total.
+    """
+    index = np.array([view.row for view in views])
+    reconstructed = np.array([view.reconstructed for view in views])
+    labels = np.array([rows[view.row].label for view in views], dtype=np.int64)
+    labels[reconstructed] = 1
+    weights = group_weights(rows)[index]
+    section = recipe.data.reconstruction
+    if section is not None and reconstructed.any():
+        generated = (labels == 1) & ~reconstructed
+        total = weights[generated].sum()
+        weights[generated] *= 1 - section.share
+        weights[reconstructed] *= section.share * total / weights[reconstructed].sum()
+    return Examples(buckets, labels, weights / weights.mean(), index, reconstructed)
+
+
+def tensors(bucket: Bucket, members: npt.NDArray[np.int64]) -> tuple[Tensor, ...]:
+    """Features of some members of a bucket as float32 tensors, images channels last."""
+    found = (torch.from_numpy(feature[members]).float() for feature in bucket.features)
+    return tuple(
+        tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+        for tensor in found
+    )
+
+
+def score_rows(
+    network: Network, examples: Examples, chosen: npt.NDArray[np.bool_]
+) -> Iterator[tuple[int, float]]:
+    """Mean logit of each row over its chosen views, rows in ascending order."""
+    network.eval()
+    total: dict[int, list[float]] = {}
+    with torch.inference_mode():
+        for bucket in examples.buckets:
+            members = np.flatnonzero(chosen[bucket.views])
+            for first in range(0, len(members), SCORING_BATCH):
+                part = members[first : first + SCORING_BATCH]
+                logits = network.head(*tensors(bucket, part)).logit
+                for view, logit in zip(bucket.views[part], logits.tolist(), strict=True):
+                    total.setdefault(int(examples.rows[view]), []).append(logit)
+    for row in sorted(total):
+        yield row, float(np.mean(total[row]))

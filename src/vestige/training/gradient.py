@@ -1,0 +1,160 @@
+"""The gradient solver: Lightning's Trainer over cached features, resumable to the same weights."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from vestige.methods.base import Network
+from vestige.training.examples import Examples, tensors
+from vestige.training.progress import Progress
+from vestige.training.recipe import Recipe
+
+PREPARING_BATCHES = 40
+TRAINING, PREPARING = 0, 1  # which stream of draws
+
+Batch = tuple[tuple[Tensor, ...], Tensor]
+
+
+class Draw:
+    """Batches of views of one shape, drawn by weight. (seed, stream, number) decides all of a batch.
+
+    Args:
+        chosen: bool [views of the plan], which views may be drawn.
+        size: views in a batch.
+    """
+
+    def __init__(self, examples: Examples, chosen: npt.NDArray[np.bool_], size: int, seed: int) -> None:
+        self.examples, self.size, self.seed = examples, size, seed
+        self.members = [np.flatnonzero(chosen[bucket.views]) for bucket in examples.buckets]
+        self.weights = [
+            examples.weights[bucket.views[members]]
+            for bucket, members in zip(examples.buckets, self.members, strict=True)
+        ]
+
+    def batch(self, stream: int, number: int) -> Batch:
+        """Features and labels [size], float32."""
+        rng = np.random.default_rng([self.seed, stream, number])
+        totals = np.array([weights.sum() for weights in self.weights])
+        which = rng.choice(len(totals), p=totals / totals.sum())
+        drawn = rng.choice(self.members[which], self.size, p=self.weights[which] / totals[which])
+        bucket = self.examples.buckets[which]
+        return tensors(bucket, drawn), torch.from_numpy(self.examples.labels[bucket.views[drawn]]).float()
+
+
+class HeadTraining(lightning.LightningModule):  # type: ignore[misc]
+    """Binary cross-entropy on the head; the kept weights are a running average of the trained ones."""
+
+    def __init__(self, network: Network, draw: Draw, recipe: Recipe, progress: Progress) -> None:
+        super().__init__()
+        self.network = network
+        self.averaged = torch.optim.swa_utils.AveragedModel(network, avg_fn=self._average)
+        self.draw, self.recipe, self.progress = draw, recipe, progress
+
+    def train_dataloader(self) -> range:
+        """Nothing but a count: batches follow from the step, so a continued run draws the same."""
+        return range(self.recipe.fit.steps_per_epoch)
+
+    def training_step(self, _: int) -> Tensor:
+        """Loss of the batch that belongs to the current step."""
+        features, labels = self.draw.batch(TRAINING, self.global_step)
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)  # for dropout
+        smoothing = self.recipe.fit.label_smoothing
+        logit = self.network.head(*(feature.to(self.device) for feature in features)).logit
+        targets = labels.to(self.device) * (1 - smoothing) + smoothing / 2
+        loss = F.binary_cross_entropy_with_logits(logit, targets)
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Follow the trained weights."""
+        self.averaged.update_parameters(self.network)
+
+    def on_train_epoch_end(self) -> None:
+        """Say how far it is."""
+        loss = float(self.trainer.callback_metrics["loss"])
+        self.progress.say(f"  step {self.trainer.global_step} of {self.recipe.fit.steps}, loss {loss:.3f}")
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with one cycle; what starts from nothing learns faster than what is tuned."""
+        fit = self.recipe.fit
+        fresh = self.network.fresh_parameters()
+        known = {id(parameter) for parameter in fresh}
+        tuned = [p for p in self.network.parameters() if p.requires_grad and id(p) not in known]
+        groups = [
+            {"params": tuned, "lr": fit.learning_rate},
+            {"params": fresh, "lr": fit.fresh_learning_rate},
+        ]
+        optimiser = torch.optim.AdamW(groups, weight_decay=fit.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, [fit.learning_rate, fit.fresh_learning_rate], total_steps=fit.steps, pct_start=0.1
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _average(self, kept: Tensor, newest: Tensor, count: Tensor | int) -> Tensor:
+        # While few steps are behind, a plain mean: a slow average would still hold the starting weights.
+        share = max(self.recipe.fit.averaging, 1 / (int(count) + 1))
+        return torch.lerp(kept, newest, share)
+
+
+def fit(
+    network: Network,
+    examples: Examples,
+    chosen: npt.NDArray[np.bool_],
+    recipe: Recipe,
+    folder: Path,
+    progress: Progress,
+) -> None:
+    """Train the head on the chosen views, in place. Continues from `folder/last.ckpt` if it is there.
+
+    Args:
+        network: with its starting weights; ends in eval mode on the CPU.
+        chosen: bool [views of the plan], which views take part.
+        folder: for checkpoints.
+    """
+    draw = Draw(examples, chosen, recipe.fit.batch, recipe.seed)
+    last = folder / "last.ckpt"
+    if not last.exists():
+        network.eval().prepare(draw.batch(PREPARING, number)[0] for number in range(PREPARING_BATCHES))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = HeadTraining(network, draw, recipe, progress).train()
+    with warnings.catch_warnings():
+        # A method may keep its batch normalisation in eval mode on purpose.
+        warnings.filterwarnings("ignore", message="Found .* module.s. in eval mode")
+        # That is what a continued run looks like.
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        # Lightning's own use of a part of PyTorch that is going away.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+        trainer = _trainer(recipe, folder)
+        try:
+            trainer.fit(module, ckpt_path=last if last.exists() else None)
+        except SystemExit as stopped:
+            # Lightning turns Ctrl-C into an exit of the whole program.
+            raise KeyboardInterrupt from stopped
+    network.load_state_dict(module.averaged.module.state_dict())
+    network.cpu().eval()
+
+
+def _trainer(recipe: Recipe, folder: Path) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    checkpoint = ModelCheckpoint(
+        dirpath=folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+    )
+    return lightning.Trainer(
+        max_epochs=-1,  # steps alone decide
+        max_steps=recipe.fit.steps,
+        accelerator="auto",
+        devices=1,
+        callbacks=[checkpoint],
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )

@@ -1,0 +1,138 @@
+"""A recipe: everything that decides what a trained model becomes, read from YAML."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vestige.data.augment import ChainConfig
+from vestige.errors import ConfigError
+from vestige.methods import registry
+from vestige.methods.base import Method
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reconstruction(_Section):
+    """Real pictures passed through an autoencoder, which count as generated (GenSign, section 3.4).
+
+    Attributes:
+        per_group: at most so many real pictures of each source are reconstructed.
+        share: their share of the generated views in training.
+    """
+
+    per_group: int = Field(ge=1)
+    share: float = Field(gt=0, lt=1)
+
+
+class DataSection(_Section):
+    """What the network is shown in training.
+
+    Attributes:
+        split: rows of the manifest that are used.
+        patch: side of the patches in pixels, a multiple of 32; smaller views keep the largest multiple.
+        views: random passages through the chain for each picture.
+        chain: the random chain, the same for both classes.
+    """
+
+    split: str = "train"
+    patch: int = Field(224, ge=64, multiple_of=32)
+    views: int = Field(4, ge=1)
+    chain: ChainConfig = ChainConfig()
+    reconstruction: Reconstruction | None = None
+
+
+class FitSection(_Section):
+    """How the head is fitted.
+
+    Attributes:
+        inverse_penalty: of the logistic solver (scikit-learn's C).
+        steps, batch: of the gradient solver; a checkpoint every `steps_per_epoch` steps.
+        learning_rate, fresh_learning_rate: peak rates of pretrained and of new parameters.
+        label_smoothing: targets become s/2 and 1 - s/2.
+        averaging: weight of the newest step in the running average of the weights that is kept.
+    """
+
+    inverse_penalty: float = Field(0.01, gt=0)
+    steps: int = Field(1000, ge=1)
+    steps_per_epoch: int = Field(100, ge=1)
+    batch: int = Field(32, ge=2)
+    learning_rate: float = Field(3e-4, gt=0)
+    fresh_learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    averaging: float = Field(0.01, gt=0, le=1)
+
+
+class CalibrationSection(_Section):
+    """Groups are dealt into `folds`; for `used` of them a model is fitted without the fold and scores it."""
+
+    folds: int = Field(5, ge=2)
+    used: int = Field(5, ge=1)
+
+    @model_validator(mode="after")
+    def _enough(self) -> "CalibrationSection":
+        if self.used > self.folds:
+            raise ValueError(f"used ({self.used}) must not be more than folds ({self.folds})")
+        return self
+
+
+class PackageSection(_Section):
+    """What the card says and how many views the field kit takes."""
+
+    name: str
+    version: str
+    summary: str
+    views: int = Field(4, ge=1)
+    minimum_side: int = Field(96, ge=1)
+    licence: str = "Apache-2.0"
+    failure_modes: list[str] = Field(min_length=1)
+
+
+class Recipe(_Section):
+    """One YAML file in `configs/`.
+
+    Attributes:
+        model: options of the method, after its own schema.
+    """
+
+    method: str
+    seed: int = 0
+    model: dict[str, Any] = Field(default_factory=dict)
+    data: DataSection = DataSection()
+    fit: FitSection = FitSection()
+    calibration: CalibrationSection = CalibrationSection()
+    package: PackageSection
+
+    def parts(self) -> tuple[Method, BaseModel]:
+        """The method and its validated `model` section."""
+        method = registry.get(self.method)
+        return method, method.config.model_validate(self.model)
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read and validate a recipe.
+
+    Raises:
+        ConfigError: unreadable or not after the schema; one message lists all that is wrong.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping with at least the keys method and package")
+    section: tuple[str, ...] = ()
+    try:
+        recipe = Recipe.model_validate(values)
+        section = ("model",)
+        recipe.parts()
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, (*section, *item['loc'])))}: {item['msg']}" for item in error.errors())
+        raise ConfigError(f"{path}: {'; '.join(wrong)}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return recipe

@@ -1,0 +1,187 @@
+"""`vestige train`: the stages of a recipe, each resumable, in one folder per run.
+
+recipe.yaml           the recipe as given
+run.json              manifest, hashes, versions
+reconstructions/      real pictures after the autoencoder
+cache/                frozen features of all views
+fold-N/held-out.csv   logits of the pictures of a fold, by a model fitted without it
+fold-N/last.ckpt      checkpoint of the gradient solver; all/last.ckpt for the final fit
+held-out.csv          the folds together
+network.safetensors   fitted on everything
+"""
+
+import csv
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import save_model
+
+import vestige
+from vestige.data.manifest import Row, read_manifest, sha256_of
+from vestige.errors import ConfigError, DataError
+from vestige.methods.base import Network
+from vestige.training import logistic
+from vestige.training.cache import build_cache
+from vestige.training.examples import Examples, label_views, score_rows
+from vestige.training.progress import Progress
+from vestige.training.recipe import Recipe, read_recipe
+from vestige.training.reconstruct import reconstruct
+from vestige.training.views import deal_groups, plan
+
+RECIPE = "recipe.yaml"
+RUN = "run.json"
+HELD_OUT = "held-out.csv"
+NETWORK = "network.safetensors"
+
+Fit = Callable[[Network, Examples, npt.NDArray[np.bool_], Recipe, Path, Progress], None]
+
+
+def train(
+    recipe_path: Path, manifest: Path, weights: Path | None, folder: Path, progress: Progress | None = None
+) -> None:
+    """Carry out a recipe. Called again after an interruption it goes on where it stopped.
+
+    Args:
+        manifest: CSV of pictures (see `vestige.data.manifest`).
+        weights: folder with starting weights; None if the recipe needs none.
+        folder: of the run.
+
+    Raises:
+        ConfigError: the recipe is wrong, weights are missing, or the folder belongs to something else.
+        DataError: the manifest or one of its pictures cannot be read, or it has too few groups.
+    """
+    progress = progress or Progress()
+    recipe = read_recipe(recipe_path)
+    rows = read_manifest(manifest, recipe.data.split)
+    _require_groups(rows, recipe.calibration.folds, manifest)
+    network = new_network(recipe, weights)
+    _claim(folder, recipe_path, recipe, manifest, network)
+
+    reconstructions = reconstruct(recipe, rows, weights, folder / "reconstructions", progress)
+    views = plan(recipe.data, len(rows), sorted(reconstructions))
+    buckets = build_cache(recipe, rows, views, reconstructions, network, folder / "cache", progress)
+    examples = label_views(recipe, rows, views, buckets)
+
+    fit = _solver(recipe)
+    if not (folder / HELD_OUT).exists():
+        _hold_out(recipe, rows, examples, weights, folder, fit, progress)
+    if not (folder / NETWORK).exists():
+        progress.say("fitting on all groups")
+        fit(network, examples, np.ones(len(views), dtype=bool), recipe, folder / "all", progress)
+        partial = folder / (NETWORK + ".part")
+        save_model(network, str(partial))
+        partial.replace(folder / NETWORK)
+    progress.say(f"trained; now: vestige export {folder} --data {manifest} --out PACKAGE")
+
+
+def new_network(recipe: Recipe, weights: Path | None) -> Network:
+    """The recipe's network before training, the same each time.
+
+    Raises:
+        ConfigError: starting weights are needed and not there.
+    """
+    method, config = recipe.parts()
+    if method.starting_weights and weights is None:
+        raise ConfigError(f"{method.name} starts from pretrained weights: give their folder with --weights")
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        return method.build(config, weights)
+
+
+def _require_groups(rows: list[Row], folds: int, manifest: Path) -> None:
+    for label, name in ((0, "real"), (1, "generated")):
+        groups = {row.group for row in rows if row.label == label}
+        if len(groups) < folds:
+            raise DataError(
+                f"{manifest}: {folds} folds for the calibration need at least {folds} groups of {name} "
+                f"pictures, there are {len(groups)}"
+            )
+
+
+def _claim(folder: Path, recipe_path: Path, recipe: Recipe, manifest: Path, network: Network) -> None:
+    """Make the folder this run's own, or make sure that it is."""
+    tensors = network.state_dict()
+    start = hashlib.sha256(b"".join(tensors[name].numpy().tobytes() for name in sorted(tensors)))
+    facts = {
+        "manifest": manifest.name,
+        "manifest_sha256": sha256_of(manifest),
+        "starting_network_sha256": start.hexdigest(),
+        "versions": {
+            "vestige": vestige.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    if (folder / RUN).exists():
+        known = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        for same, what in (
+            (read_recipe(folder / RECIPE) == recipe, "another recipe"),
+            (known["manifest_sha256"] == facts["manifest_sha256"], "another manifest"),
+            (known["starting_network_sha256"] == facts["starting_network_sha256"], "other starting weights"),
+        ):
+            if not same:
+                raise ConfigError(f"{folder}: this run was begun with {what}; choose another folder")
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"{folder}: not empty and not a run; choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(recipe_path, folder / RECIPE)
+    (folder / RUN).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _solver(recipe: Recipe) -> Fit:
+    method, _ = recipe.parts()
+    if method.solver == "logistic":
+        return logistic.fit
+    from vestige.training import gradient  # Lightning takes seconds to import
+
+    return gradient.fit
+
+
+def _hold_out(
+    recipe: Recipe,
+    rows: list[Row],
+    examples: Examples,
+    weights: Path | None,
+    folder: Path,
+    fit: Fit,
+    progress: Progress,
+) -> None:
+    """Score pictures with models that saw neither their source nor their generator; for the calibration."""
+    fold_of = deal_groups(rows, recipe.calibration.folds)
+    parts = [folder / f"fold-{fold}" / HELD_OUT for fold in range(recipe.calibration.used)]
+    for fold, part in enumerate(parts):
+        if part.exists():
+            continue
+        progress.say(f"fitting without fold {fold} of {recipe.calibration.folds}")
+        network = new_network(recipe, weights)
+        outside = fold_of[examples.rows] != fold
+        fit(network, examples, outside, recipe, part.parent, progress)
+        scored = score_rows(network, examples, ~outside & ~examples.reconstructed)
+        _write_csv(
+            part,
+            ((rows[row].name, rows[row].label, rows[row].group, f"{logit:.6f}") for row, logit in scored),
+        )
+    _write_csv(folder / HELD_OUT, (line for part in parts for line in _read_csv(part)))
+
+
+def _write_csv(path: Path, lines: Iterable[tuple[object, ...]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "group", "logit"])
+        writer.writerows(lines)
+    partial.replace(path)
+
+
+def _read_csv(path: Path) -> list[tuple[str, ...]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [tuple(line) for line in csv.reader(file)][1:]
