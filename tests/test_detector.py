@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import vestige
 from conftest import brightness_graph, grey_picture
 from vestige import Detector, Verdict
 from vestige.errors import ImageError
@@ -34,7 +35,8 @@ def test_a_bright_picture_is_generated_to_the_brightness_model(detector: Detecto
     assert report.path == str(tmp_path / "bright.png")
     assert report.facts is not None
     assert (report.facts.width, report.facts.height) == (96, 80)
-    assert report.versions["model"] == "brightness 1.0"
+    assert report.model == "brightness 1.0"
+    assert report.versions["vestige"] == vestige.__version__
 
 
 def test_file_bytes_image_and_array_score_alike(shipped: Detector) -> None:

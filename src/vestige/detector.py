@@ -103,7 +103,6 @@ class Detector:
 
         return {
             "vestige": vestige.__version__,
-            "model": self.card.title,
             "onnxruntime": onnxruntime.__version__,
             "pillow": PIL.__version__,
             "numpy": np.__version__,

@@ -116,7 +116,8 @@ class Evidence(_Model):
     Attributes:
         logit: pooled over views; positive leans to generated.
         probability: calibrated, in [0, 1].
-        spread: standard deviation of the view logits; 0 with one view.
+        spread: how far the views disagree: standard deviation of their calibrated log-odds (the logit times
+            the slope of the calibration); 0 with one view.
         thresholds: (low, high) probability; between them the verdict is inconclusive.
         reasons: sentences that explain the verdict (disagreeing views, small picture, ...).
     """
@@ -179,7 +180,7 @@ class ImageReport(_Model):
 
     @property
     def spread(self) -> float | None:
-        """Standard deviation of the view logits; None if the picture could not be read."""
+        """How far the views disagree, in log-odds; None if the picture could not be read."""
         return self.evidence.spread if self.evidence else None
 
     def row(self) -> dict[str, Any]:

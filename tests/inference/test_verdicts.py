@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests_support import card
 
+from conftest import card_of
 from vestige.errors import ConfigError
 from vestige.inference.card import Calibration
 from vestige.inference.verdict import calibrate, judge, thresholds
@@ -46,6 +47,11 @@ def test_views_are_pooled_by_their_mean(logits: tuple[float, ...], verdict: Verd
     assert evidence.logit == pytest.approx(sum(logits) / len(logits))
     assert evidence.spread == pytest.approx(float(np.std(logits)))
     assert bool(evidence.reasons) == (verdict == Verdict.INCONCLUSIVE)
+
+
+def test_the_spread_is_in_calibrated_units() -> None:
+    halved = card(calibration={**card_of(b"")["calibration"], "slope": 0.5})
+    assert judge(halved, views(3.0, -1.0), (0.2, 0.8), side=500)[1].spread == pytest.approx(1.0)
 
 
 def test_the_edges_belong_to_the_verdicts() -> None:

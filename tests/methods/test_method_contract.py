@@ -27,7 +27,7 @@ def network(method: Method) -> Network:
 
 def test_is_listed_under_its_name(method: Method) -> None:
     assert registry.METHODS[method.name]
-    assert method.solver in {"logistic", "gradient"}
+    assert method.solver in {"logistic", "sources", "gradient"}
     assert method.paper
 
 

@@ -62,7 +62,7 @@ def test_rates_hold_with_ties_and_few_pictures(real: list[float], generated: lis
         assert (found_real >= point.threshold).mean() <= point.fpr
         lower = np.nextafter(point.threshold, 0)
         assert (found_real >= lower).mean() > point.fpr, "the threshold is the lowest that holds the rate"
-    assert (found_generated <= band.low).mean() <= 0.05
+    assert (found_generated <= band.low).mean() <= 0.10
     assert band.low <= band.high == points[1].threshold
 
 

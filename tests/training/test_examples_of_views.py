@@ -57,6 +57,6 @@ def test_rows_are_scored_by_the_mean_of_their_chosen_views() -> None:
         Bucket(np.array([1, 2]), [np.array([[3.0], [8.0]], dtype=np.float16)]),
     ]
     rows = np.array([0, 0, 1, 1])
-    examples = Examples(buckets, rows, np.ones(4), rows, np.zeros(4, dtype=bool))
+    examples = Examples(buckets, rows, np.ones(4), rows, np.zeros(4, dtype=bool), np.full(4, "group"))
     assert list(score_rows(First(), examples, np.ones(4, dtype=bool))) == [(0, 2.0), (1, 6.0)]
     assert list(score_rows(First(), examples, np.array([True, True, True, False]))) == [(0, 2.0), (1, 8.0)]

@@ -59,6 +59,7 @@ def examples(recipe: Recipe) -> Examples:
         weights=rng.uniform(0.5, 1.5, VIEWS),
         rows=np.arange(VIEWS),
         reconstructed=np.zeros(VIEWS, dtype=bool),
+        groups=np.full(VIEWS, "group"),
     )
 
 

@@ -82,6 +82,12 @@ def test_batch_size_is_free_and_normalisation_is_folded(shop: Path, name: str) -
         assert session.run(np.zeros((count, 64, 64, 3), dtype=np.uint8)).logit.shape == (count,)
 
 
+def test_the_file_tells_nothing_of_the_computer_that_made_it(shop: Path, name: str) -> None:
+    graph = (shop / "packages" / name / "model.onnx").read_bytes()
+    assert str(Path(__file__).parents[2]).encode() not in graph
+    assert b".py" not in graph
+
+
 def test_card_says_how_it_was_made(shop: Path, name: str) -> None:
     card = load_package(shop / "packages" / name).card
     assert card.title == f"tiny-{name} 0.1.0"

@@ -119,7 +119,10 @@ def scan(
         list[FailOn] | None, typer.Option("--fail-on", help="Exit with 1 if a picture got this verdict.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue output files of an interrupted run.")
+        bool,
+        typer.Option(
+            "--resume", help="Continue output files of an interrupted run; the exit code speaks of this run."
+        ),
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the network.")] = None,
     max_megabytes: Annotated[float, typer.Option(min=0.001, help="Larger files are refused.")] = 64,

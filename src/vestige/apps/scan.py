@@ -90,9 +90,14 @@ def run(arguments: list[str], options: ScanOptions) -> int:
     with ExitStack() as stack:
         sinks = [stack.enter_context(sink) for sink in _open_sinks(options, detector.card.title)]
         todo = _todo(inputs.paths, sinks, options.resume, notes)
-        progress = stack.enter_context(_progress(notes, options.quiet))
+        table = None
+        shown = Console(highlight=False)
+        if not options.quiet and not _uses_stdout(options):
+            table = TerminalSink(shown)
+        # Rows and bar on one terminal must go through one console, or they overwrite each other.
+        bar = shown if table is not None and shown.is_terminal else notes
+        progress = stack.enter_context(_progress(bar, options.quiet))
         task = progress.add_task("scanning", total=len(todo))
-        table = None if options.quiet or _uses_stdout(options) else TerminalSink(Console(highlight=False))
         if table is not None:
             stack.enter_context(table)
         scanned = detector.stream(
@@ -167,13 +172,13 @@ def _say_left_out(inputs: Inputs, notes: Console) -> None:
     notes.print(f"left out: {what} ({names})", markup=False, highlight=False, soft_wrap=True)
 
 
-def _progress(notes: Console, quiet: bool) -> Progress:
+def _progress(console: Console, quiet: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=notes,
+        console=console,
         transient=True,
-        disable=quiet or not notes.is_terminal,
+        disable=quiet or not console.is_terminal,
     )

@@ -66,7 +66,7 @@ class Abstention(_Strict):
     """Below `low` likely real, from `high` on likely generated, between them inconclusive.
 
     Attributes:
-        max_spread: with a larger standard deviation of the view logits, always inconclusive.
+        max_spread: with a larger spread of the views (log-odds), always inconclusive.
     """
 
     low: Probability

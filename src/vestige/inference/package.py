@@ -73,7 +73,7 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def _shipped_root() -> Path:
-    return Path(str(resources.files("vestige.models")))
+    return Path(str(resources.files("vestige"))) / "models"
 
 
 def _locate(name_or_path: str | Path) -> Path:

@@ -66,7 +66,8 @@ def judge(
     """
     logits = np.array([view.logit for view in views], dtype=np.float64)
     pooled = float(logits.mean())
-    spread = float(logits.std())
+    # In calibrated units, so that it means the same whatever the scale of a model's logits.
+    spread = card.calibration.slope * float(logits.std())
     probability = float(calibrate(pooled, card.calibration))
     low, high = band
     reasons = []

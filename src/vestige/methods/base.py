@@ -26,7 +26,13 @@ class Output(NamedTuple):
 
 
 class Network(nn.Module):
-    """A detector: images in, `Output` out; normalisation lives inside, so it travels with the export."""
+    """A detector: images in, `Output` out; normalisation lives inside, so it travels with the export.
+
+    Attributes:
+        linear: the last layer, on what `embed` returns.
+    """
+
+    linear: nn.Linear
 
     def frozen(self, images: Tensor) -> tuple[Tensor, ...]:
         """Everything before the trained part.
@@ -37,6 +43,10 @@ class Network(nn.Module):
         Returns:
             Tensors with B rows each.
         """
+        raise NotImplementedError
+
+    def embed(self, *features: Tensor) -> Tensor:
+        """What the last layer sees, [B, D], from what `frozen` returned."""
         raise NotImplementedError
 
     def head(self, *features: Tensor) -> Output:
@@ -69,7 +79,7 @@ class Method:
         config: schema of the recipe's `model` section.
         build: (config, folder with starting weights or None) -> network. None is for restoring a
             trained network: its weights follow from the checkpoint.
-        solver: how the head is fitted: "logistic" (convex, exact) or "gradient" (Lightning).
+        solver: how the head is fitted: "logistic" or "sources" (convex), or "gradient" (Lightning).
         starting_weights: weights it starts from, with licence, as the card says it.
         map_output: whether the network has a map.
     """

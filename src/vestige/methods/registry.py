@@ -6,6 +6,7 @@ from vestige.errors import ConfigError
 from vestige.methods.base import Method
 
 METHODS = {
+    "source-statistics": "vestige.methods.source_statistics",
     "patch-statistics": "vestige.methods.patch_statistics",
     "srm-statistics": "vestige.methods.references.srm_statistics",
     "fft-profile": "vestige.methods.references.fft_profile",

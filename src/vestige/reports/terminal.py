@@ -40,7 +40,7 @@ _STYLES: dict[Kind, str] = {
 _WIDE = 120  # from here on notes get a column of their own
 _NARROW = 72  # below, the file's format and size have none
 _GAP = 2
-_VERDICT, _PROBABILITY, _FILE = 19, 14, 16
+_VERDICT, _PROBABILITY, _FILE = 19, 16, 16
 _NOTE_LIMIT = 300
 
 

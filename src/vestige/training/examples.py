@@ -15,6 +15,7 @@ from vestige.training.recipe import Recipe
 from vestige.training.views import View, group_weights
 
 SCORING_BATCH = 64
+RECONSTRUCTION = "reconstruction"
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Examples:
         weights: float64, how often a view is drawn relative to the others.
         rows: int64, index into the manifest's rows.
         reconstructed: bool.
+        groups: text, the source or generator; "reconstruction" for reconstructed views.
     """
 
     buckets: list[Bucket]
@@ -33,6 +35,7 @@ class Examples:
     weights: npt.NDArray[np.float64]
     rows: npt.NDArray[np.int64]
     reconstructed: npt.NDArray[np.bool_]
+    groups: npt.NDArray[np.str_]
 
 
 def label_views(recipe: Recipe, rows: list[Row], views: list[View], buckets: list[Bucket]) -> Examples:
@@ -53,7 +56,19 @@ def label_views(recipe: Recipe, rows: list[Row], views: list[View], buckets: lis
         total = weights[generated].sum()
         weights[generated] *= 1 - section.share
         weights[reconstructed] *= section.share * total / weights[reconstructed].sum()
-    return Examples(buckets, labels, weights / weights.mean(), index, reconstructed)
+    groups = np.array([RECONSTRUCTION if view.reconstructed else rows[view.row].group for view in views])
+    return Examples(buckets, labels, weights / weights.mean(), index, reconstructed, groups)
+
+
+def batches(
+    examples: Examples, chosen: npt.NDArray[np.bool_], size: int = SCORING_BATCH
+) -> Iterator[tuple[tuple[Tensor, ...], npt.NDArray[np.int64]]]:
+    """Features of all chosen views, and their indices in the plan, once through."""
+    for bucket in examples.buckets:
+        members = np.flatnonzero(chosen[bucket.views])
+        for first in range(0, len(members), size):
+            part = members[first : first + size]
+            yield tensors(bucket, part), bucket.views[part]
 
 
 def tensors(bucket: Bucket, members: npt.NDArray[np.int64]) -> tuple[Tensor, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import torch
 from safetensors.torch import load_model
 from torch import Tensor, nn
@@ -111,6 +112,19 @@ def write_graph(network: Network, size: int, path: Path) -> None:
         )
     assert program is not None
     program.save(str(path), external_data=False)
+    _strip(path)
+
+
+def _strip(path: Path) -> None:
+    """Take out what the exporter notes for debugging: stack traces with this computer's paths."""
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    graph = model.graph
+    del graph.metadata_props[:]
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.save(model, path)
 
 
 @contextmanager
@@ -168,9 +182,9 @@ def _card(recipe: Recipe, rows: list[Row], run: Path, facts: dict[str, str], fol
     )
     points = operating_points(held_out, calibration)
     data = f"{recipe.data.split} split of {facts['manifest']}"
-    reconstructed = len(chosen(recipe, rows))
-    if reconstructed:
-        data += f"; {reconstructed} of its real pictures also after an autoencoder, counted as generated"
+    if recipe.data.reconstruction is not None:
+        count, autoencoder = len(chosen(recipe, rows)), recipe.data.reconstruction.autoencoder
+        data += f"; {count} of its real pictures also after {autoencoder}, counted as generated"
     method, _ = recipe.parts()
     counts = Counter((row.label, row.group, row.licence) for row in rows)
     package = recipe.package

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from vestige.methods.base import Network
+from vestige.training import logistic
 from vestige.training.examples import Examples, tensors
 from vestige.training.progress import Progress
 from vestige.training.recipe import Recipe
@@ -124,6 +125,8 @@ def fit(
     last = folder / "last.ckpt"
     if not last.exists():
         network.eval().prepare(draw.batch(PREPARING, number)[0] for number in range(PREPARING_BATCHES))
+        if recipe.fit.probe_first:
+            logistic.fit_last_layer(network, examples, chosen & ~examples.reconstructed, recipe)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = HeadTraining(network, draw, recipe, progress).train()
     with warnings.catch_warnings():

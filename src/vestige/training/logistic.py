@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from vestige.errors import ConfigError
 from vestige.methods.base import Network
 from vestige.methods.references.probe import LinearProbe
-from vestige.training.examples import Examples
+from vestige.training.examples import Examples, batches
 from vestige.training.progress import Progress
 from vestige.training.recipe import Recipe
 
@@ -23,7 +23,7 @@ def fit(
     folder: Path,
     progress: Progress,
 ) -> None:
-    """Fit the linear layer of a probe to the chosen views, in place.
+    """Fit a linear probe to the chosen views, in place.
 
     Args:
         chosen: bool [views of the plan], which views take part.
@@ -34,17 +34,24 @@ def fit(
     """
     if not isinstance(network, LinearProbe):
         raise ConfigError(f"the logistic solver fits linear probes, not {type(network).__name__}")
-    parts, indices = [], []
-    for bucket in examples.buckets:
-        keep = chosen[bucket.views]
-        parts.append(bucket.features[0][keep].astype(np.float32))
-        indices.append(bucket.views[keep])
-    features, order = np.concatenate(parts), np.concatenate(indices)
-    labels, weights = examples.labels[order], examples.weights[order]
-    network.prepare([(torch.from_numpy(features),)])
-    standardised = network.standardise(torch.from_numpy(features)).numpy()
+    network.prepare(features for features, _ in batches(examples, chosen))
+    fit_last_layer(network, examples, chosen, recipe)
+
+
+def fit_last_layer(
+    network: Network, examples: Examples, chosen: npt.NDArray[np.bool_], recipe: Recipe
+) -> None:
+    """Fit the last layer alone, by logistic regression on what it sees, in place."""
+    network.eval()
+    parts, order = [], []
+    with torch.inference_mode():
+        for features, views in batches(examples, chosen):
+            parts.append(network.embed(*features).numpy())
+            order.append(views)
+    index = np.concatenate(order)
     solver = LogisticRegression(C=recipe.fit.inverse_penalty, max_iter=500, random_state=recipe.seed)
-    solver.fit(standardised, labels, sample_weight=weights)
+    weights = examples.weights[index]
+    solver.fit(np.concatenate(parts), examples.labels[index], sample_weight=weights / weights.mean())
     with torch.no_grad():
         network.linear.weight.copy_(torch.from_numpy(solver.coef_))
         network.linear.bias.copy_(torch.from_numpy(solver.intercept_))

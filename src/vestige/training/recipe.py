@@ -22,10 +22,13 @@ class Reconstruction(_Section):
     Attributes:
         per_group: at most so many real pictures of each source are reconstructed.
         share: their share of the generated views in training.
+        autoencoder: which one, whose, under what licence: a text for the card. The network itself comes from
+            the folder of starting weights.
     """
 
     per_group: int = Field(ge=1)
     share: float = Field(gt=0, lt=1)
+    autoencoder: str = "a tiny autoencoder that was not named"
 
 
 class DataSection(_Section):
@@ -50,6 +53,8 @@ class FitSection(_Section):
 
     Attributes:
         inverse_penalty: of the logistic solver (scikit-learn's C).
+        probe_first: start the gradient solver from a logistic regression on the untuned network, without
+            reconstructions: tuning then bends pretrained features less (Kumar et al., ICLR 2022).
         steps, batch: of the gradient solver; a checkpoint every `steps_per_epoch` steps.
         learning_rate, fresh_learning_rate: peak rates of pretrained and of new parameters.
         label_smoothing: targets become s/2 and 1 - s/2.
@@ -57,6 +62,7 @@ class FitSection(_Section):
     """
 
     inverse_penalty: float = Field(0.01, gt=0)
+    probe_first: bool = False
     steps: int = Field(1000, ge=1)
     steps_per_epoch: int = Field(100, ge=1)
     batch: int = Field(32, ge=2)

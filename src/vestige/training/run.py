@@ -27,7 +27,7 @@ import vestige
 from vestige.data.manifest import Row, read_manifest, sha256_of
 from vestige.errors import ConfigError, DataError
 from vestige.methods.base import Network
-from vestige.training import logistic
+from vestige.training import logistic, sources
 from vestige.training.cache import build_cache
 from vestige.training.examples import Examples, label_views, score_rows
 from vestige.training.progress import Progress
@@ -140,6 +140,8 @@ def _solver(recipe: Recipe) -> Fit:
     method, _ = recipe.parts()
     if method.solver == "logistic":
         return logistic.fit
+    if method.solver == "sources":
+        return sources.fit
     from vestige.training import gradient  # Lightning takes seconds to import
 
     return gradient.fit

@@ -1,4 +1,4 @@
-"""Patch statistics: the first shipped detector. See README.md in this folder."""
+"""Patch statistics: late blocks tuned by gradient descent. See README.md in this folder."""
 
 from vestige.methods.base import Method
 from vestige.methods.patch_statistics.model import PatchStatisticsConfig, build

@@ -66,8 +66,12 @@ class PatchStatistics(Network):
 
     def head(self, *features: Tensor) -> Output:
         """Statistics and activations from `frozen` -> logits [B]."""
-        standardised = self.standardise(self.statistics(*features)).clamp(-6, 6)
-        return Output(self.linear(self.dropout(standardised))[:, 0])
+        return Output(self.linear(self.dropout(self.embed(*features)))[:, 0])
+
+    def embed(self, *features: Tensor) -> Tensor:
+        """Standardised statistics, without their rare extremes: [B, width]."""
+        standardised: Tensor = self.standardise(self.statistics(*features)).clamp(-6, 6)
+        return standardised
 
     def statistics(self, early: Tensor, activations: Tensor) -> Tensor:
         """All statistics, not standardised: [B, width]."""

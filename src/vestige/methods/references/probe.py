@@ -40,4 +40,9 @@ class LinearProbe(Network):
 
     def head(self, *features: Tensor) -> Output:
         """[B, width] -> logits [B]."""
-        return Output(self.linear(self.standardise(features[0]))[:, 0])
+        return Output(self.linear(self.embed(*features))[:, 0])
+
+    def embed(self, *features: Tensor) -> Tensor:
+        """Standardised features: [B, width]."""
+        standardised: Tensor = self.standardise(features[0])
+        return standardised
