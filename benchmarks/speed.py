@@ -74,7 +74,8 @@ def main() -> None:
         whole = timed(lambda: list(detector.scan_many(paths)), 1)[0]
     one, part = statistics.median(single), statistics.median(decoding)
     views = detector.card.views
-    print(f"model              {detector.card.title}, {views.count} patches of {views.size}")
+    seen = f"{views.count} patches of {views.size}" if views.kind == "patches" else "facts of the file"
+    print(f"model              {detector.card.title}, {seen}")
     print(f"processor          {platform.processor() or platform.machine()}, 2 of {os.cpu_count()} used")
     print(f"pictures           {SIDE} x {SIDE} JPEG, quality 90, median {kilobytes:.0f} KiB")
     print(

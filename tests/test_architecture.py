@@ -16,7 +16,7 @@ LAYERS = [
     {"detector", "methods"},
     {"reports", "inference", "provenance", "data", "nn"},
     {"images"},
-    {"results", "errors"},
+    {"results", "errors", "progress"},
 ]
 # Rooms that must not meet even where the rows would allow it: a method reaches a detector as a package only.
 KEPT_APART = {("detector", "nn"), ("detector", "data"), ("methods", "inference"), ("methods", "reports")}

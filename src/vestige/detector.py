@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,11 @@ from PIL import Image
 
 import vestige
 from vestige.errors import ImageError
-from vestige.images import Limits, Picture, decode
+from vestige.images import Limits, Picture, decode, file_facts
 from vestige.images.decode import Source
 from vestige.images.views import dense_grid, extract, patch_grid
 from vestige.inference import heatmap
-from vestige.inference.card import ModelCard
+from vestige.inference.card import FactsView, ModelCard
 from vestige.inference.package import DEFAULT_MODEL, ModelPackage, load_package
 from vestige.inference.session import Scores, Session, default_threads
 from vestige.inference.verdict import judge, thresholds
@@ -35,6 +35,9 @@ from vestige.results import Claim, Evidence, ImageReport, ScanError, Verdict, Vi
 
 BATCH = 16  # patches per run of the network: throughput is flat from here on, memory is not
 MAP_CELLS = 64  # patches at most for one heat map
+
+# What the network is given: patches, uint8 [N, size, size, 3], or facts of files, float32 [N, F].
+Inputs: TypeAlias = npt.NDArray[np.uint8 | np.float32]
 
 
 class Scanned(NamedTuple):
@@ -46,14 +49,14 @@ class Scanned(NamedTuple):
 
 @dataclass
 class _Prepared:
-    """A picture on its way: cut into patches, waiting for its scores."""
+    """A picture on its way: cut into patches (or its file put into numbers), waiting for its scores."""
 
     name: str
     picture: Picture | None
     claims: list[Claim]
     corners: list[tuple[int, int]]
-    scored: int  # the first `scored` patches decide, the others are for the map
-    patches: npt.NDArray[np.uint8]
+    scored: int  # the first `scored` views decide, the others are for the map
+    inputs: Inputs
     error: ImageError | None = None
 
 
@@ -115,7 +118,8 @@ class Detector:
         Args:
             source: path, bytes of a file, PIL image, or array (uint8 [H, W, 3] and the other forms that
                 `vestige.images.decode` takes).
-            heat_map: also score patches all over the picture; the verdict stays the same.
+            heat_map: also score patches all over the picture; the verdict stays the same. A model that looks
+                at the file only has no places to show and gives no heat map.
 
         Raises:
             ImageError: the picture cannot be read; `code` and `reason` say why.
@@ -123,7 +127,7 @@ class Detector:
         prepared = self._prepare(source, heat_map)
         if prepared.error is not None:
             raise prepared.error
-        return self._report(prepared, self._run([prepared.patches])[0])
+        return self._report(prepared, self._run([prepared.inputs])[0])
 
     def scan_many(self, sources: Iterable[Source], *, heat_map: bool = False) -> Iterator[ImageReport]:
         """Judge many pictures, in order, as they come; unreadable ones become reports with an `error`."""
@@ -141,7 +145,7 @@ class Detector:
         waiting: list[_Prepared] = []
         for prepared in self._prepare_ahead(sources, heat_map, keep_pictures):
             waiting.append(prepared)
-            if sum(len(item.patches) for item in waiting) >= BATCH:
+            if sum(len(item.inputs) for item in waiting) >= BATCH:
                 yield from self._finish(waiting)
                 waiting = []
         if waiting:
@@ -167,34 +171,41 @@ class Detector:
 
     def _prepare(self, source: Source, heat_map: bool, keep_picture: bool = True) -> _Prepared:
         name = _name(source)
-        size = self.card.views.size
         try:
             picture = decode(source, self.limits)
         except ImageError as error:
-            return _Prepared(name, None, [], [], 0, np.empty((0, size, size, 3), np.uint8), error)
-        height, width = picture.pixels.shape[:2]
-        corners = patch_grid(width, height, size, self.card.views.count)
-        scored = len(corners)
-        if heat_map:
-            corners = corners + dense_grid(width, height, size, size // 2, MAP_CELLS)
-        patches = np.stack([extract(picture.pixels, x, y, size) for x, y in corners])
+            return _Prepared(name, None, [], [], 0, np.empty(0, np.uint8), error)
+        corners, scored, inputs = self._look(picture, heat_map)
         claims = read_claims(picture.metadata)
         if not keep_picture:
             picture = Picture(np.empty((0, 0, 3), np.uint8), picture.facts)
-        return _Prepared(name, picture, claims, corners, scored, patches)
+        return _Prepared(name, picture, claims, corners, scored, inputs)
+
+    def _look(self, picture: Picture, heat_map: bool) -> tuple[list[tuple[int, int]], int, Inputs]:
+        """Corners of the views, how many of them decide, and what the network is given of each."""
+        views = self.card.views
+        if isinstance(views, FactsView):
+            return [(0, 0)], 1, file_facts.vector(picture.facts)[None]
+        height, width = picture.pixels.shape[:2]
+        corners = patch_grid(width, height, views.size, views.count)
+        scored = len(corners)
+        if heat_map:
+            corners = corners + dense_grid(width, height, views.size, views.size // 2, MAP_CELLS)
+        return corners, scored, np.stack([extract(picture.pixels, x, y, views.size) for x, y in corners])
 
     def _finish(self, waiting: list[_Prepared]) -> Iterator[Scanned]:
-        scores = self._run([item.patches for item in waiting])
+        scores = self._run([item.inputs for item in waiting])
         for item, found in zip(waiting, scores, strict=True):
             kept = item.picture if item.picture is not None and item.picture.pixels.size else None
             yield Scanned(self._report(item, found), kept)
 
-    def _run(self, groups: list[npt.NDArray[np.uint8]]) -> list[Scores]:
-        """Score the patches of several pictures together; one `Scores` per picture."""
-        patches = np.concatenate(groups)
-        if not len(patches):
+    def _run(self, groups: list[Inputs]) -> list[Scores]:
+        """Score the views of several pictures together; one `Scores` per picture."""
+        readable = [group for group in groups if len(group)]
+        if not readable:
             return [Scores(np.empty(0, np.float32), None) for _ in groups]
-        parts = [self._session.run(patches[start : start + BATCH]) for start in range(0, len(patches), BATCH)]
+        inputs = np.concatenate(readable)
+        parts = [self._session.run(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
         logit = np.concatenate([part.logit for part in parts])
         maps = [part.map for part in parts if part.map is not None]
         bounds = np.cumsum([len(group) for group in groups])[:-1]
@@ -215,7 +226,10 @@ class Detector:
 
     def _judge(self, item: _Prepared, scores: Scores) -> tuple[Verdict, Evidence]:
         assert item.picture is not None
-        facts, size, scored = item.picture.facts, self.card.views.size, item.scored
+        facts, scored = item.picture.facts, item.scored
+        # The facts of the file are one view of the whole picture.
+        shown = self.card.views
+        size = max(facts.width, facts.height) if isinstance(shown, FactsView) else shown.size
         views = [
             ViewScore(
                 x=x, y=y, width=min(size, facts.width), height=min(size, facts.height), logit=float(logit)

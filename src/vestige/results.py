@@ -120,6 +120,7 @@ class Evidence(_Model):
             the slope of the calibration); 0 with one view.
         thresholds: (low, high) probability; between them the verdict is inconclusive.
         reasons: sentences that explain the verdict (disagreeing views, small picture, ...).
+        looked_at: "pixels"; "file" for a model that knows format, size and metadata and not the picture.
     """
 
     logit: float
@@ -129,6 +130,7 @@ class Evidence(_Model):
     views: list[ViewScore]
     heat_map: HeatMap | None = None
     reasons: list[str] = Field(default_factory=list)
+    looked_at: Literal["pixels", "file"] = "pixels"
 
 
 class ScanError(_Model):

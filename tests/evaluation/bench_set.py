@@ -1,4 +1,4 @@
-"""Pictures and a model package for tests of the bench."""
+"""Pictures and model packages for tests of the bench."""
 
 import csv
 import hashlib
@@ -9,41 +9,77 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from vestige.inference.card import Abstention, Calibration, ModelCard, OperatingPoint, Training, Views
+from vestige.images.file_facts import NAMES
+from vestige.inference.card import (
+    Abstention,
+    Calibration,
+    FactsView,
+    ModelCard,
+    OperatingPoint,
+    Training,
+    Views,
+)
 
 
-def write_pictures(folder: Path, each: int = 12, biased: bool = False, split: str = "") -> Path:
-    """Dark real and bright generated JPEGs, overlapping a little; biased: generated ones are square PNGs."""
+def write_pictures(folder: Path, each: int = 12, side: int = 64, biased: bool = False) -> Path:
+    """Dark real and bright generated JPEGs, overlapping a little; biased: generated ones are PNGs."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "label", "group", "split"])
+        writer.writerow(["path", "label", "group"])
         for label, kind in ((0, "camera"), (1, "generator")):
             for number in range(each):
                 odd = biased and label == 1
-                level = rng.normal(110 + 40 * label, 25)
-                size = (64, 64, 3) if odd else (64, 80, 3)
-                pixels = np.clip(rng.normal(level, 10, size), 0, 255).astype(np.uint8)
+                level = 128 if biased else rng.normal(110 + 40 * label, 25)
+                coarse = rng.normal(level, 10, (8, 10, 3)).clip(0, 255).astype(np.uint8)
+                pixels = Image.fromarray(coarse).resize((side * 5 // 4, side), Image.Resampling.BICUBIC)
                 name = f"{kind}{number}.{'png' if odd else 'jpg'}"
-                Image.fromarray(pixels).save(folder / name, **({} if odd else {"quality": 90}))
-                writer.writerow([name, label, f"{kind}-{number % 3 if number < 10 else 'rare'}", split])
+                pixels.save(folder / name, **({} if odd else {"quality": 90}))
+                writer.writerow([name, label, f"{kind}-{number % 3 if number < 10 else 'rare'}"])
     return folder / "manifest.csv"
 
 
 def write_package(folder: Path, name: str = "brightness", slope: float = 10) -> Path:
     """A model package whose logit is the mean brightness above one half, times `slope`."""
-    folder.mkdir(parents=True)
     nodes = [
         helper.make_node("ReduceMean", ["images", "axes"], ["mean"], keepdims=0),
         helper.make_node("Sub", ["mean", "half"], ["above"]),
         helper.make_node("Mul", ["above", "slope"], ["logit"]),
     ]
     constants = {"axes": np.array([1, 2, 3]), "half": np.float32(0.5), "slope": np.float32(slope)}
+    return _write(
+        folder, name, nodes, constants, ["batch", 3, 64, 64], Views(size=64, count=2, minimum_side=32)
+    )
+
+
+def write_format_reader(folder: Path) -> Path:
+    """A model package that looks at nothing but the format of the file: PNG is generated."""
+    nodes = [
+        helper.make_node("MatMul", ["facts", "weights"], ["column"]),
+        helper.make_node("Squeeze", ["column", "axis"], ["logit"]),
+    ]
+    weights = np.zeros((len(NAMES), 1), dtype=np.float32)
+    weights[NAMES.index("format_png")] = 4
+    constants = {"weights": weights, "axis": np.array([1])}
+    return _write(
+        folder, "format-reader", nodes, constants, ["batch", len(NAMES)], FactsView(names=list(NAMES))
+    )
+
+
+def _write(
+    folder: Path,
+    name: str,
+    nodes: list[onnx.NodeProto],
+    constants: dict[str, np.ndarray],
+    shape: list[str | int],
+    views: Views | FactsView,
+) -> Path:
+    folder.mkdir(parents=True)
     graph = helper.make_graph(
         nodes,
-        "brightness",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 64, 64])],
+        name,
+        [helper.make_tensor_value_info(nodes[0].input[0], TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["batch"])],
         [numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items()],
     )
@@ -53,9 +89,9 @@ def write_package(folder: Path, name: str = "brightness", slope: float = 10) -> 
         name=name,
         version="1.0",
         method="none",
-        summary="Bright is generated.",
+        summary="For tests.",
         stages=["model.onnx"],
-        views=Views(size=64, count=2, minimum_side=32),
+        views=views,
         calibration=Calibration(slope=1, intercept=0, data="none", real=0, generated=0),
         operating_points=[OperatingPoint(fpr=0.05, threshold=0.6)],
         abstention=Abstention(low=0.4, high=0.6),

@@ -1,19 +1,24 @@
-"""The bench: scores are kept, tables are made of them alone, and figures get into the card."""
+"""The bench: scores are kept, a killed run goes on, and reports are made of what is kept alone."""
 
 import csv
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from bench_set import write_package, write_pictures
+from bench_set import write_format_reader, write_package, write_pictures
 
+from vestige.apps.bench import write_to_card
 from vestige.errors import ConfigError, DataError
-from vestige.evaluation import bench as module
-from vestige.evaluation import tables
-from vestige.evaluation.bench import bench, render, write_to_card
-from vestige.evaluation.metrics import auroc, recall_at_fpr
-from vestige.evaluation.scores import FIELDS, Scores, read_scores, write_scores
+from vestige.evaluation import scoring, tables
+from vestige.evaluation.bench import Plan, bench, read_bench
+from vestige.evaluation.lock import only_one
+from vestige.evaluation.metrics import auroc, average_precision, recall_at_fpr
+from vestige.evaluation.report import HTML, PAGE, render, write_report
+from vestige.evaluation.scores import Scores, read_scores
 from vestige.inference.package import load_package
 
 
@@ -23,83 +28,260 @@ class Stopped(BaseException):
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = tables.bootstrap
-    monkeypatch.setattr(
-        tables, "bootstrap", lambda *given, **named: original(*given, **{**named, "draws": 40})
-    )
+    monkeypatch.setattr(tables, "DRAWS", 40)
 
 
-def test_from_pictures_to_a_page(tmp_path: Path) -> None:
-    data, train = write_pictures(tmp_path / "set"), write_pictures(tmp_path / "train", split="train")
-    models = [str(write_package(tmp_path / "a")), str(write_package(tmp_path / "b", "reversed", -10))]
-    out = tmp_path / "bench"
-    bench(data, models, out, train, title="Bright and dark")
-    page = (out / "README.md").read_text()
+def plan(data: Path, *models: Path, **changes: Any) -> Plan:
+    return Plan(data=[data], models=[str(model) for model in models], **({"audit": False} | changes))
+
+
+def kept(out: Path, model: str = "brightness-1.0", condition: str = "as-found") -> Scores:
+    return read_scores(out / "scores" / f"manifest--{model}--{condition}.parquet")
+
+
+def test_from_pictures_to_a_report(tmp_path: Path) -> None:
+    data, out = write_pictures(tmp_path / "set"), tmp_path / "bench"
+    models = [write_package(tmp_path / "a"), write_package(tmp_path / "b", "reversed", -10)]
+    bench(plan(data, *models, title="Bright and dark", audit=True), out)
+    write_report(out, {"manifest": data.parent})
+    page, html = (out / PAGE).read_text(), (out / HTML).read_text()
+    first, second = kept(out), kept(out, "reversed-1.0")
     assert page.startswith("# Bright and dark\n")
-    for part in (
-        "brightness 1.0",
-        "reversed 1.0",
-        "metadata and size only",
-        "generator-1",
-        "fewer than 10 pictures",
-    ):
-        assert part in page
-    assert "| metadata and size only | 12 / 12 | 0.500 | 0.500-0.500 |" in page
-    first = read_scores(out / "scores" / "brightness-1.0.csv")
     assert f"| brightness 1.0 | 12 / 12 | {auroc(first.labels, first.logits):.3f} |" in page
-    assert len(first.paths) == 24
-    reverse = read_scores(out / "scores" / "reversed-1.0.csv")
-    assert auroc(first.labels, first.logits) + auroc(reverse.labels, reverse.logits) == pytest.approx(1)
+    assert f"| reversed 1.0 | 12 / 12 | {auroc(second.labels, second.logits):.3f} |" in page
+    assert auroc(first.labels, first.logits) + auroc(second.labels, second.logits) == pytest.approx(1)
+    for part in ("VA101", "generator-1", "fewer than 10 pictures", "camera-rare"):
+        assert part in page
+        assert part in html
+    assert html.count("<svg") >= 7
+    assert html.count("data:image/jpeg;base64,") > 6, "the worst mistakes are shown"
     assert render(out) == page
+    write_report(out)
+    assert "data:image/jpeg" not in (out / HTML).read_text(), "copies of pictures are shown on request only"
 
 
 def test_scores_are_kept_until_something_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data, model, out = (
-        write_pictures(tmp_path / "set"),
-        str(write_package(tmp_path / "a")),
-        tmp_path / "bench",
-    )
+    data, model, out = write_pictures(tmp_path / "set"), write_package(tmp_path / "a"), tmp_path / "bench"
     scored = count_scorings(monkeypatch)
-    bench(data, [model], out)
-    bench(data, [model], out)
-    assert scored == ["brightness 1.0"]
-    write_to_card(out, tmp_path / "a")  # figures in the card are no reason
-    bench(data, [model], out)
+    bench(plan(data, model), out)
+    bench(plan(data, model), out)
+    assert scored == ["brightness 1.0 as-found/1"]
+    write_to_card(out, model)  # figures in the card are no reason
+    bench(plan(data, model), out)
     assert len(scored) == 1
-    bench(data, [model], out, redo=True)
+    bench(plan(data, model, redo=True), out)
     assert len(scored) == 2
-    bench(data, [str(write_package(tmp_path / "b", slope=5))], out)  # same name, another network
+    other = write_package(tmp_path / "b", slope=5)  # same name, another network
+    bench(plan(data, other), out)
     assert len(scored) == 3
+    bench(plan(data, other, protocols=("as-found", "delivery-jpeg-75")), out)
+    assert scored[3:] == ["brightness 1.0 delivery-jpeg-75/1"]
     data.write_text("\n".join(data.read_text().splitlines()[:-1]))
-    bench(data, [str(tmp_path / "b")], out)
-    assert len(scored) == 4
+    bench(plan(data, other), out)
+    assert len(scored) == 5
+    assert len(read_bench(out).entries) == 1, "the report shows what was asked for last"
 
 
-def test_a_killed_bench_goes_on_with_the_next_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_bench_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, out = write_pictures(tmp_path / "set"), tmp_path / "bench"
-    models = [str(write_package(tmp_path / "a")), str(write_package(tmp_path / "b", "other"))]
+    models = [write_package(tmp_path / "a"), write_package(tmp_path / "b", "other")]
+    bench(plan(data, *models), tmp_path / "whole")
+    monkeypatch.setattr(scoring, "CHUNK", 5)
+    original, calls = scoring.score_chunk, []
+
+    def killing(*given: Any) -> Any:
+        calls.append(given[1])
+        if len(calls) == 8:  # the third chunk of the second model
+            raise Stopped
+        return original(*given)
+
     with monkeypatch.context() as patch:
-        original = module.write_scores
-
-        def killing(path: Path, rows: object) -> None:
-            if path.name.startswith("other"):
-                raise Stopped
-            original(path, rows)  # type: ignore[arg-type]
-
-        patch.setattr(module, "write_scores", killing)
+        patch.setattr(scoring, "score_chunk", killing)
         with pytest.raises(Stopped):
-            bench(data, models, out)
-    scored = count_scorings(monkeypatch)
-    bench(data, models, out)
-    assert scored == ["other 1.0"]
+            bench(plan(data, *models), out)
+    lines = next((out / "scores").glob("*.lines"))
+    lines.write_text(lines.read_text() + '{"model": "half a li')  # torn by the kill
+    assert [entry.model for entry in read_bench(out).entries] == ["brightness 1.0"]
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "score_chunk", lambda *given: (calls.append(given[1]), original(*given))[1])
+        del calls[:]
+        bench(plan(data, *models), out)
+    assert calls == ["other 1.0"] * 3, "24 pictures in chunks of 5, the first 10 were scored"
+    assert not list((out / "scores").glob("*.lines"))
+    for model in ("brightness-1.0", "other-1.0"):
+        assert kept(out, model).paths == kept(tmp_path / "whole", model).paths
+        assert kept(out, model).logits.tolist() == kept(tmp_path / "whole", model).logits.tolist()
+
+
+def test_several_workers_give_the_same_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, model = write_pictures(tmp_path / "set", side=520), write_package(tmp_path / "a")
+    monkeypatch.setattr(scoring, "CHUNK", 7)
+    bench(plan(data, model, protocols=("hard",)), tmp_path / "one")
+    bench(plan(data, model, protocols=("hard",), workers=2), tmp_path / "two")
+    one, two = (kept(tmp_path / name, condition="hard") for name in ("one", "two"))
+    assert (one.paths, one.groups, one.verdicts) == (two.paths, two.groups, two.verdicts)
+    assert one.logits == pytest.approx(two.logits, abs=2e-6)
+
+
+def test_pictures_without_a_score_are_named(tmp_path: Path) -> None:
+    data, out = write_pictures(tmp_path / "set"), tmp_path / "bench"
+    (tmp_path / "set" / "camera3.jpg").write_bytes(b"gone")
+    bench(plan(data, write_package(tmp_path / "a"), protocols=("as-found", "web")), out)
+    found, small = kept(out), kept(out, condition="web")
+    assert [path for path, _ in found.unreadable] == ["camera3.jpg"]
+    assert (len(found.paths), len(small.paths), len(small.left_out), len(small.unreadable)) == (23, 0, 23, 1)
+    write_report(out)
+    page = (out / PAGE).read_text()
+    assert "Without a score: 1 pictures" in page
+    assert "| camera3.jpg | could not be read |" in page
+    assert "| camera1.jpg | left out | The shorter side has 64 pixels, fewer than the 512" in page
+    write_pictures(tmp_path / "set")
+    bench(plan(data, tmp_path / "a"), out)
+    assert len(kept(out).paths) == 24, "a picture that came back is scored"
+
+
+def test_names_that_look_alike_keep_their_own_files(tmp_path: Path) -> None:
+    package, out = write_package(tmp_path / "a"), tmp_path / "bench"
+    sets = []
+    for name, each in (("a_b", 3), ("a-b", 4), ("A-b", 5), ("数据集", 6), ("画像", 7)):
+        manifest = write_pictures(tmp_path / name, each=each)
+        sets.append(manifest.rename(manifest.with_name(f"{name}.csv")))
+    state = bench(replace(plan(sets[0], package), data=sets), out)
+    counts = [len(read_scores(out / "scores" / entry.file).paths) for entry in state.entries]
+    assert counts == [6, 8, 10, 12, 14]
+
+
+def test_models_without_common_pictures_are_not_compared_blindly(tmp_path: Path) -> None:
+    data, out = write_pictures(tmp_path / "set"), tmp_path / "bench"
+    bench(plan(data, write_package(tmp_path / "a"), write_package(tmp_path / "b", "other", 5)), out)
+    other = kept(out, "other-1.0")
+    shorter = replace(
+        other,
+        paths=other.paths[3:],
+        labels=other.labels[3:],
+        logits=other.logits[3:],
+        groups=other.groups[3:],
+        pictures=other.pictures[3:],
+        compare_with=other.compare_with[3:],
+        probabilities=other.probabilities[3:],
+        verdicts=other.verdicts[3:],
+    )
+    row = tables.ranking([kept(out), shorter]).rows[1]
+    assert row[1] == "9 / 12"
+    assert row[5] == "+0.000 (+0.000 to +0.000, 21 common pictures)", "the same ranking on common pictures"
+
+
+def test_a_warning_where_the_model_knows_the_sources(tmp_path: Path) -> None:
+    data, package, out = write_pictures(tmp_path / "set"), write_package(tmp_path / "a"), tmp_path / "bench"
+    card = json.loads((package / "card.json").read_text())
+    card["training"]["sources"] = [
+        {"name": "camera-1", "label": 0, "count": 5, "licence": "CC0"},
+        {"name": "generator-1", "label": 0, "count": 5, "licence": "CC0"},
+    ]
+    (package / "card.json").write_text(json.dumps(card))
+    bench(plan(data, package), out)
+    write_report(out)
+    seen = "3 of the 24 pictures come from generators or sources that were trained on"
+    assert seen in (out / PAGE).read_text(), "camera-1 has three pictures; generator-1 was no generator there"
+
+
+def test_the_report_of_a_killed_bench_shows_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = write_pictures(tmp_path / "set", each=3), tmp_path / "bench"
+    models = [write_package(tmp_path / "a"), write_package(tmp_path / "b", "other")]
+    original, calls = scoring.score_chunk, []
+
+    def killing(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 13:  # the third way of the second model
+            raise Stopped
+        return original(*given)
+
+    monkeypatch.setattr(scoring, "score_chunk", killing)
+    with pytest.raises(Stopped):
+        bench(plan(data, *models, protocols=("delivery",)), out)
+    write_report(out)
+    page = (out / PAGE).read_text()
+    assert "| brightness 1.0 | 3 real |" in page
+    assert "Not scored in all of them: other 1.0." in page
+
+
+def test_one_bench_at_a_time(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom vestige.evaluation.lock import only_one\n"
+        "with only_one(Path(sys.argv[1])): print('held')"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with only_one(tmp_path):
+        refused = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "another bench is at work there" in refused.stderr
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "held\n"
+
+
+def test_a_detector_of_the_file_format_is_exposed(tmp_path: Path) -> None:
+    data, out = write_pictures(tmp_path / "set", each=20, side=520, biased=True), tmp_path / "bench"
+    bench(plan(data, write_format_reader(tmp_path / "a"), protocols=("as-found", "web"), audit=True), out)
+    found, web = kept(out, "format-reader-1.0"), kept(out, "format-reader-1.0", "web")
+    assert auroc(found.labels, found.logits) == 1.0
+    assert auroc(web.labels, web.logits) == 0.5
+    assert len(web.paths) == 40
+    audit = json.loads((out / "audit" / "manifest.json").read_text())
+    sections = {finding["code"]: finding["section"] for finding in audit["findings"]}
+    assert sections["VA101"] == "issue"
+    write_report(out)
+    assert "VA101" in (out / PAGE).read_text()
+
+
+def test_sweeps_and_deliveries_have_their_own_chapters(tmp_path: Path) -> None:
+    data, out = write_pictures(tmp_path / "set", each=4, side=520), tmp_path / "bench"
+    bench(plan(data, write_package(tmp_path / "a"), protocols=("sweep-blur", "delivery"), sample=3), out)
+    write_report(out)
+    page = (out / PAGE).read_text()
+    assert "## manifest: perturbations" in page
+    assert "| blur-3/1 | 3 / 3 |" in page
+    assert "## manifest: byte delivery" in page
+    assert "| brightness 1.0 | 3 real |" in page
+    assert "<svg" in (out / HTML).read_text()
+
+
+def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
+    data, out = write_pictures(tmp_path / "set"), tmp_path / "bench"
+    data.write_text(data.read_text().replace("generator-rare", "Midjourney"))
+    bench(plan(data, write_package(tmp_path / "a"), benchmark="aigcdetect-benchmark"), out)
+    write_report(out)
+    page, scores = (out / PAGE).read_text(), kept(out)
+    line = next(line for line in page.splitlines() if line.startswith("| **brightness 1.0**"))
+    inside = [g == "Midjourney" or label == 0 for g, label in zip(scores.groups, scores.labels, strict=True)]
+    ours = average_precision(scores.labels[inside], scores.logits[inside])
+    assert f"**{100 * ours:.2f}**" in line
+    assert "GenSign" in page
+    with pytest.raises(DataError, match="wibble"):
+        bench(plan(data, tmp_path / "a", benchmark="wibble"), out)
+
+
+def test_every_figure_is_kept_with_both_intervals(tmp_path: Path) -> None:
+    data, out = write_pictures(tmp_path / "set"), tmp_path / "bench"
+    bench(plan(data, write_package(tmp_path / "a")), out)
+    write_report(out)
+    with (out / "figures.csv").open(newline="") as file:
+        rows = {row["metric"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 12
+    scores = kept(out)
+    assert float(rows["AUROC"]["value"]) == pytest.approx(auroc(scores.labels, scores.logits), abs=1e-4)
+    called = scores.probabilities >= scores.thresholds[1]
+    assert float(rows["accuracy"]["value"]) == pytest.approx((called == scores.labels).mean(), abs=1e-4)
+    for row in rows.values():
+        for kind in ("picture", "group"):
+            assert float(row[f"low_by_{kind}"]) <= float(row["value"]) + 0.2, row
+            assert float(row[f"low_by_{kind}"]) <= float(row[f"high_by_{kind}"])
 
 
 def test_figures_get_into_the_card(tmp_path: Path) -> None:
     data, package, out = write_pictures(tmp_path / "set"), write_package(tmp_path / "a"), tmp_path / "bench"
-    bench(data, [str(package)], out)
+    bench(plan(data, package), out)
     write_to_card(out, package)
-    results = load_package(package).card.results
-    scores = read_scores(out / "scores" / "brightness-1.0.csv")
+    results, scores = load_package(package).card.results, kept(out)
     assert [result.metric.split(",")[0] for result in results] == [
         "AUROC",
         "recall at 1 % FPR",
@@ -107,85 +289,42 @@ def test_figures_get_into_the_card(tmp_path: Path) -> None:
     ]
     assert results[0].value == pytest.approx(auroc(scores.labels, scores.logits), abs=1e-4)
     assert results[2].value == pytest.approx(recall_at_fpr(scores.labels, scores.logits, 0.05), abs=1e-4)
-    assert (results[0].real, results[0].generated, results[0].data) == (12, 12, "manifest.csv")
+    assert (results[0].real, results[0].generated) == (12, 12)
+    assert results[0].data == "manifest, as-found/1"
     assert results[0].low <= results[0].value <= results[0].high
     with pytest.raises(ConfigError, match=r"first model is brightness 1\.0, not other 1\.0"):
         write_to_card(out, write_package(tmp_path / "b", "other"))
 
 
-def test_unreadable_pictures_are_counted_and_not_scored(tmp_path: Path) -> None:
-    data, out = write_pictures(tmp_path / "set"), tmp_path / "bench"
-    (tmp_path / "set" / "camera3.jpg").write_bytes(b"gone")
-    bench(data, [str(write_package(tmp_path / "a"))], out)
-    scores = read_scores(out / "scores" / "brightness-1.0.csv")
-    assert scores.unreadable == ["camera3.jpg"]
-    assert len(scores.paths) == 23
-    assert "brightness 1.0: 1 pictures could not be read." in (out / "README.md").read_text()
-
-
-def test_verdicts_are_counted(tmp_path: Path) -> None:
-    scores = Scores(
-        model="m",
-        paths=[""] * 5,
-        labels=np.array([0, 0, 0, 1, 1]),
-        groups=["g"] * 5,
-        logits=np.zeros(5),
-        probabilities=np.array([0.1, 0.5, 0.9, 0.9, 0.5]),
-        verdicts=["likely_real", "inconclusive", "likely_generated", "likely_generated", "inconclusive"],
-        unreadable=[],
-    )
-    table = tables.verdicts(scores)
-    assert "| 3 real | 1 (33%) | 1 (33%) | 1 (33%) |" in table
-    assert "| 2 generated | 1 (50%) | 1 (50%) | 0 (0%) |" in table
-    assert "Of the 2 real pictures with a verdict, 1 (50%) were accused." in table
-
-
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
-    data = write_pictures(tmp_path / "set", each=2)
-    package = str(write_package(tmp_path / "a"))
+    data, package, out = (
+        write_pictures(tmp_path / "set", each=2),
+        write_package(tmp_path / "a"),
+        tmp_path / "b",
+    )
     with pytest.raises(ConfigError, match=r"two models are called brightness 1\.0"):
-        bench(data, [package, package], tmp_path / "bench")
+        bench(plan(data, package, package), out)
+    with pytest.raises(ConfigError, match="two data sets are called manifest"):
+        bench(replace(plan(data, package), data=[data, data]), out)
+    with pytest.raises(ConfigError, match="'wibble'"):
+        bench(plan(data, package, protocols=("wibble",)), out)
     with pytest.raises(ConfigError, match="nowhere: no bench there"):
         render(tmp_path / "nowhere")
-    (tmp_path / "bench" / "bench.json").write_text(json.dumps({"title": 3}))
+    out.mkdir(exist_ok=True)
+    (out / "bench.json").write_text(json.dumps({"title": 3}))
     with pytest.raises(ConfigError, match="no bench there"):
-        render(tmp_path / "bench")
-
-
-def test_score_files(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "scores.csv"
-    row = dict.fromkeys(FIELDS, "") | {
-        "model": "m",
-        "path": "ü.png",
-        "label": 1,
-        "logit": "1.5",
-        "probability": "0.8",
-    }
-
-    def broken() -> object:
-        yield row
-        raise Stopped
-
-    with pytest.raises(Stopped):
-        write_scores(path, broken())  # type: ignore[arg-type]
-    assert not path.exists(), "a file of scores is whole or absent"
-    write_scores(path, iter([row]))
-    assert read_scores(path).paths == ["ü.png"]
-    with path.open() as file:
-        assert next(csv.reader(file)) == list(FIELDS)
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match=r"scores\.csv: not a file of scores"):
-        read_scores(path)
+        render(out)
 
 
 def count_scorings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    from vestige.evaluation import bench as module
+
     scored: list[str] = []
-    original = module.write_scores
+    original = module.score
 
-    def counting(path: Path, rows: object) -> None:
-        rows = list(rows)  # type: ignore[call-overload]
-        scored.append(rows[0]["model"])
-        original(path, iter(rows))
+    def counting(job: scoring.Job, *given: Any) -> None:
+        scored.append(f"{job.package.card.title} {job.condition.title}")
+        original(job, *given)
 
-    monkeypatch.setattr(module, "write_scores", counting)
+    monkeypatch.setattr(module, "score", counting)
     return scored

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from vestige.evaluation.bench import render
+from vestige.evaluation.report import render
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
-PAGES = sorted(path.parent for path in RESULTS.glob("*/bench.json"))
+PAGES = sorted(path.parent for path in RESULTS.glob("**/bench.json"))
 
 
 def test_there_are_results() -> None:

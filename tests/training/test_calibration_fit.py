@@ -33,9 +33,11 @@ def test_known_slope_and_intercept_are_found() -> None:
     assert (found.real, found.generated) == ((labels == 0).sum(), (labels == 1).sum())
 
 
-def test_a_model_without_skill_is_refused() -> None:
-    with pytest.raises(DataError, match="no better than chance"):
-        fit_platt(held_out([1.0, 2.0, 3.0], [0.0, 1.0, 2.0]), "")
+def test_a_model_without_skill_says_one_half() -> None:
+    found = fit_platt(held_out([1.0, 2.0, 3.0], [0.0, 1.0, 2.0]), "made up")
+    assert calibrate(np.array([-50.0, 50.0]), found) == pytest.approx(0.5, abs=1e-4)
+    assert calibrate(1.0, found) > calibrate(0.0, found)
+    assert found.data.startswith("made up; no better than chance there")
 
 
 def test_operating_points_by_hand() -> None:

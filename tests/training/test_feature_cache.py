@@ -8,10 +8,13 @@ import torch
 from tiny_workshop import recipe_values, write_set
 
 from vestige.data.manifest import read_manifest
+from vestige.errors import DataError
+from vestige.images import decode
+from vestige.images.file_facts import vector
 from vestige.methods.base import Network
+from vestige.progress import Progress
 from vestige.training import cache
-from vestige.training.cache import Bucket, build_cache
-from vestige.training.progress import Progress
+from vestige.training.cache import Bucket, build_cache, facts_of
 from vestige.training.recipe import Recipe
 from vestige.training.views import plan, view_pixels
 
@@ -78,7 +81,45 @@ def test_each_picture_is_read_once_per_shard(tmp_path: Path, monkeypatch: pytest
 
     read: list[Path] = []
     original = views.read_pixels
-    monkeypatch.setattr(views, "read_pixels", lambda path: (read.append(path), original(path))[1])
+    monkeypatch.setattr(views, "read_pixels", lambda path, name: (read.append(path), original(path, name))[1])
     monkeypatch.setattr(cache, "SHARD", 36)
     build(tmp_path, Means())
     assert len(read) == len(set(read)) == 12
+
+
+class Convolution(Network):
+    """Features that a product of matrices makes: what bfloat16 rounds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = torch.nn.Conv2d(3, 8, 3)
+
+    def frozen(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (self.layer(images).flatten(2).abs().mean(2),)
+
+
+def test_bfloat16_gives_nearly_the_same_features(tmp_path: Path) -> None:
+    rows = read_manifest(write_set(tmp_path / "set", groups=1, each=3))
+    found, data = {}, {"patch": 64, "chain": {"resize": 0}}
+    for precision in ("float32", "bfloat16"):
+        recipe = Recipe.model_validate(recipe_values("srm-statistics", data=data | {"precision": precision}))
+        views = plan(recipe.data, len(rows), [])
+        (bucket,) = build_cache(recipe, rows, views, {}, Convolution(), tmp_path / precision, Progress())
+        assert bucket.features[0].dtype == np.float16
+        found[precision] = bucket.features[0].astype(np.float64)
+    np.testing.assert_allclose(found["bfloat16"], found["float32"], rtol=0.02)
+    assert not np.array_equal(found["bfloat16"], found["float32"]), "the flag does something"
+    assert RECIPE.data.precision == "float32"
+
+
+def test_facts_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "SHARD", 5)
+    rows = read_manifest(write_set(tmp_path, groups=2, each=3))
+    (bucket,) = facts_of(rows, Progress())
+    assert bucket.views.tolist() == list(range(12))
+    for row, facts in zip(rows, bucket.features[0], strict=True):
+        np.testing.assert_allclose(facts, vector(decode(row.path).facts), rtol=1e-3)
+    rows[7].path.write_bytes(b"not a picture")
+    with pytest.raises(DataError, match=f"{rows[7].name}: "):
+        facts_of(rows, Progress())

@@ -11,10 +11,10 @@ import torch
 from tiny_workshop import recipe_values
 
 from vestige.methods.base import Network
+from vestige.progress import Progress
 from vestige.training import gradient
 from vestige.training.cache import Bucket
 from vestige.training.examples import Examples
-from vestige.training.progress import Progress
 from vestige.training.recipe import Recipe
 
 VIEWS = 16

@@ -11,10 +11,10 @@ from tiny_workshop import recipe_values
 from vestige.errors import ConfigError
 from vestige.methods import registry
 from vestige.methods.source_statistics.model import SourceStatistics, SourceStatisticsConfig
+from vestige.progress import Progress
 from vestige.training import sources
 from vestige.training.cache import Bucket
 from vestige.training.examples import RECONSTRUCTION, Examples
-from vestige.training.progress import Progress
 from vestige.training.recipe import Recipe
 
 GROUPS = ["camera", "phone", "gan", RECONSTRUCTION]

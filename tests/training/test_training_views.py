@@ -1,5 +1,6 @@
 """Which views a recipe asks for, how they are cut, weighted and dealt into folds."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,22 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_workshop import write_set
+from tiny_workshop import rows_of, write_set
 
-from vestige.data.manifest import Row, read_manifest
+from vestige.data.manifest import read_manifest
 from vestige.errors import DataError
 from vestige.training.recipe import DataSection
-from vestige.training.views import View, deal_groups, group_weights, plan, view_pixels
+from vestige.training.views import View, capped, deal_groups, group_weights, plan, view_pixels
 
 DATA = DataSection(patch=64, views=3)
-
-
-def rows_of(groups: dict[tuple[int, str], int]) -> list[Row]:
-    return [
-        Row(Path(f"{name}{number}.png"), f"{name}{number}.png", label, name, "train", "")
-        for (label, name), size in groups.items()
-        for number in range(size)
-    ]
 
 
 def test_plan_goes_picture_by_picture() -> None:
@@ -65,6 +58,29 @@ def test_unreadable_picture_is_named(tmp_path: Path) -> None:
     rows[2].path.write_bytes(b"not a picture")
     with pytest.raises(DataError, match=f"{rows[2].name}: "):
         view_pixels([View(2, 0, False)], rows, DATA, 0, {})
+
+
+def test_cap_of_each_group() -> None:
+    rows = rows_of({(0, "a"): 9, (1, "a"): 7, (1, "b"): 2, (0, "c"): 4})
+    kept = capped(rows, 4, seed=0)
+    sizes = Counter((row.label, row.group) for row in kept)
+    assert sizes == {(0, "a"): 4, (1, "a"): 4, (1, "b"): 2, (0, "c"): 4}
+    assert kept == [row for row in rows if row in kept], "in the order of the manifest"
+    assert capped(rows, 4, seed=0) == kept
+    assert capped(rows, 4, seed=1) != kept
+    assert capped(rows, None, seed=0) == rows
+    real, generated = ([row.name for row in kept if (row.label, row.group) == (k, "a")] for k in (0, 1))
+    assert {int(name[1:-4]) for name in real} != set(range(4)), "drawn, not the first"
+    assert generated != real
+
+
+def test_cap_does_not_redraw_other_groups() -> None:
+    few = {(0, "a"): 9, (1, "b"): 8}
+    kept = capped(rows_of(few), 3, seed=5)
+    more = capped(rows_of({(0, "new"): 20, **few, (1, "newer"): 5}), 3, seed=5)
+    assert [row for row in more if row.group in {"a", "b"}] == kept
+    # A smaller cap keeps a part of what a larger one keeps.
+    assert {row.name for row in capped(rows_of(few), 2, seed=5)} < {row.name for row in kept}
 
 
 def test_weights_by_class_and_group() -> None:

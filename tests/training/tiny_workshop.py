@@ -9,8 +9,11 @@ import numpy.typing as npt
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
+from vestige.data.manifest import Row
+from vestige.nn.clip_vision import ClipTower, ClipTowerConfig
 from vestige.nn.efficientnet_lite import EfficientNetLite0
 from vestige.nn.tiny_autoencoder import TinyAutoencoder
 
@@ -18,6 +21,22 @@ from vestige.nn.tiny_autoencoder import TinyAutoencoder
 torch.set_num_threads(1)
 
 SIDE = 96
+NARROW = {"widths": [8, 16], "blocks": [1, 1], "crop": 32}
+# The `model` section that makes a large method small.
+MODELS: dict[str, dict[str, Any]] = {
+    "clip-probe": {
+        "width": 32,
+        "layers": 2,
+        "heads": 2,
+        "feed_forward": 64,
+        "patch": 16,
+        "image": 64,
+        "projection": 16,
+    },
+    "npr": NARROW,
+    "denoiser-residual": NARROW,
+    "cnndet": NARROW,
+}
 
 
 def picture(label: int, rng: np.random.Generator, side: int = SIDE) -> npt.NDArray[np.uint8]:
@@ -61,11 +80,29 @@ def write_weights(folder: Path) -> Path:
     return folder
 
 
+def write_clip(folder: Path) -> Path:
+    """A random CLIP tower of the size in `MODELS`, beside the other starting weights; returns the folder."""
+    torch.manual_seed(0)
+    tower = ClipTower(ClipTowerConfig(**MODELS["clip-probe"]))
+    save_file(tower.tower.state_dict(), folder / "clip-tiny.safetensors")
+    return folder
+
+
+def rows_of(groups: dict[tuple[int, str], int]) -> list[Row]:
+    """Rows without files: so many for each (label, group)."""
+    return [
+        Row(Path(f"{name}{number}.png"), f"{name}{number}.png", label, name, "train", "")
+        for (label, name), size in groups.items()
+        for number in range(size)
+    ]
+
+
 def recipe_values(method: str, **sections: Any) -> dict[str, Any]:
     """A recipe that is done in a second; `sections` replace those of the same name."""
     return {
         "method": method,
         "seed": 3,
+        "model": MODELS.get(method, {}),
         "data": {"patch": 64, "views": 2},
         "fit": {"steps": 6, "steps_per_epoch": 2, "batch": 8, "fresh_learning_rate": 0.02},
         "calibration": {"folds": 2, "used": 2},

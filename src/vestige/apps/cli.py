@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 import vestige
+from vestige.apps.data import data_app
 from vestige.errors import VestigeError
 
 app = typer.Typer(
@@ -18,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(data_app)
 
 if TYPE_CHECKING:
     from vestige.reports import Format
@@ -194,37 +197,90 @@ def export(
 
 @app.command()
 def bench(
-    out: Annotated[Path, typer.Option(help="Folder for scores and tables.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bench: scores, tables, report.")],
     data: Annotated[
-        Path | None, typer.Option(help="Manifest of the pictures to be scored, a CSV file.")
+        list[Path] | None,
+        typer.Option(help="Manifest of pictures to be scored (vestige data index makes one)."),
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="Model name or package folder; the first is reported by group.")
+        list[str] | None,
+        typer.Option(
+            help="Model name or package folder; the first is reported in detail.", show_default="first"
+        ),
     ] = None,
-    train: Annotated[
-        Path | None, typer.Option(help="Training manifest: adds the metadata-only control, fitted on it.")
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="as-found, web, hard, crop, sweep, sweep-jpeg, ..., delivery.", show_default="as-found"
+        ),
     ] = None,
-    title: Annotated[str, typer.Option(help="Title of the page.")] = "",
+    split: Annotated[str | None, typer.Option(help="Only rows of this split.")] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most so many pictures of each class, spread over the groups."),
+    ] = None,
+    benchmark: Annotated[
+        str,
+        typer.Option(help="The published benchmark that the data are: prints published figures beside ours."),
+    ] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that score.")] = 1,
+    title: Annotated[str, typer.Option(help="Title of the report.")] = "",
+    thumbnails: Annotated[
+        bool,
+        typer.Option(
+            "--thumbnails", help="Show the worst mistakes in the HTML report; it then holds copies."
+        ),
+    ] = False,
+    audit: Annotated[bool, typer.Option(help="Audit each data set for what its files give away.")] = True,
+    recipe: Annotated[
+        list[Path] | None, typer.Option(help="Recipe to train, for --leave-one-out and --fraction.")
+    ] = None,
+    train: Annotated[Path | None, typer.Option(help="Manifest that recipes are trained on.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Folder with starting weights.")] = None,
+    leave_one_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-one-out", help="Train once without each generator and score it with that model."
+        ),
+    ] = False,
+    fraction: Annotated[
+        list[float] | None, typer.Option(help="Train on this share of the pictures, such as 0.1; repeatable.")
+    ] = None,
     card: Annotated[
         Path | None, typer.Option(help="Write the first model's figures into this package's card.")
     ] = None,
     redo: Annotated[bool, typer.Option("--redo", help="Score again what has scores already.")] = False,
 ) -> None:
-    """Score models on a labelled data set and write tables (needs the extra `train`).
+    """Score models on labelled data under named protocols and write a report (needs the extra `train`).
 
-    Without --data, the tables in OUT are made again from the scores kept there.
+    An interrupted bench goes on where it stopped. Without --data, the report in OUT is made again from the
+    scores kept there.
     """
     _workshop()
-    from vestige.evaluation import bench as command
-    from vestige.inference.package import DEFAULT_MODEL
+    from vestige.apps import bench as command
 
-    if data is None:
-        (out / "README.md").write_text(command.render(out), encoding="utf-8")
-    else:
-        command.bench(data, model or [DEFAULT_MODEL], out, train, title, redo)
-    if card is not None:
-        command.write_to_card(out, card)
-    print(out / "README.md")
+    command.run(
+        command.BenchOptions(
+            out=out,
+            data=data or [],
+            models=model or [],
+            protocols=protocol or ["as-found"],
+            title=title,
+            sample=sample,
+            split=split,
+            benchmark=benchmark,
+            workers=workers,
+            redo=redo,
+            audit=audit,
+            thumbnails=thumbnails,
+            recipes=recipe or [],
+            train=train,
+            weights=weights,
+            leave_one_out=leave_one_out,
+            fractions=fraction or [],
+            card=card,
+        )
+    )
 
 
 def _one_of(**choices: bool) -> "Format | None":
@@ -241,7 +297,17 @@ def _workshop() -> None:
 
     from vestige.errors import ConfigError
 
-    needed = ("torch", "lightning", "sklearn", "onnx", "onnxscript", "safetensors", "yaml")
+    needed = (
+        "torch",
+        "lightning",
+        "sklearn",
+        "onnx",
+        "onnxscript",
+        "safetensors",
+        "yaml",
+        "pyarrow",
+        "matplotlib",
+    )
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         names = ", ".join(missing)

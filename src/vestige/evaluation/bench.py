@@ -1,156 +1,264 @@
-"""`vestige bench`: score models on a data set, keep the scores, write the tables.
+"""`vestige bench`: score models on data sets under protocols, keep the scores, write the report.
 
-OUT/scores/NAME.csv   one row per picture
-OUT/bench.json        what was scored
-OUT/README.md         tables, made of these files alone
+OUT/bench.json          what was scored
+OUT/scores/*.parquet    one row per picture; one file per data set, model and condition
+OUT/audit/*.json        what the files of each data set give away, as far as they are scored
+OUT/README.md           tables, made of these files alone
+OUT/report.html         the same with plots
 """
 
-import hashlib
-import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vestige.data.manifest import read_manifest, sha256_of
-from vestige.detector import Detector
-from vestige.errors import ConfigError
-from vestige.evaluation import control, tables
-from vestige.evaluation.scores import Scores, read_scores, score, write_scores
-from vestige.inference.card import ModelCard
-from vestige.inference.package import CARD, load_package, read_card
+from vestige.data.manifest import Row, read_manifest, sha256_of
+from vestige.errors import ConfigError, DataError
+from vestige.evaluation.audit import run_audit
+from vestige.evaluation.basis import VERSIONS, basis, fingerprint, slug
+from vestige.evaluation.metrics import pairings
+from vestige.evaluation.protocols import Condition, conditions
+from vestige.evaluation.published import published
+from vestige.evaluation.sample import sample
+from vestige.evaluation.scores import Scores, basis_of, read_scores
+from vestige.evaluation.scoring import Job, score
+from vestige.inference.package import ModelPackage, load_package
+from vestige.progress import Progress
 
 BENCH = "bench.json"
 
 
-class Bench(BaseModel):
-    """What `bench.json` holds.
-
-    Attributes:
-        data: name of the scored manifest.
-        title: of the page.
-        order: files in `scores/`, in the order of the tables.
-        basis: for each file in `scores/` a hash of what its scores follow from.
-    """
-
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+
+class DataSet(_Strict):
+    """One scored data set.
+
+    Attributes:
+        name: of the manifest, without its ending.
+        manifest_sha256: of the manifest file.
+        real, generated: pictures that were to be scored.
+        sample: pictures of each class at most, spread over the groups; None: all.
+        benchmark: name of the published benchmark that it is, "" if none.
+        pooled: whether all of it was scored by the same models.
+    """
+
+    name: str
+    manifest_sha256: str
+    real: int
+    generated: int
+    sample: int | None = None
+    benchmark: str = ""
+    pooled: bool = True
+
+
+class Entry(_Strict):
+    """One file of scores.
+
+    Attributes:
+        basis: hash of what the scores follow from.
+        seen: how many of the pictures come from generators or sources that the model was trained on.
+    """
+
+    file: str
+    model: str
     data: str
+    condition: str
+    family: str
+    level: float | None
+    basis: str
+    seen: int = 0
+
+
+class Bench(_Strict):
+    """What `bench.json` holds: data sets, models and conditions in the order of the report."""
+
     title: str
-    order: list[str] = []
-    basis: dict[str, str] = {}
+    sets: list[DataSet] = []
+    models: list[str] = []
+    conditions: dict[str, str] = {}
+    entries: list[Entry] = []
 
 
-def bench(
-    data: Path, models: list[str], out: Path, train: Path | None = None, title: str = "", redo: bool = False
-) -> None:
-    """Score every model on every picture of a manifest and write the tables.
+@dataclass(frozen=True)
+class Plan:
+    """What is to be scored.
 
-    A model that has been scored already, the very same on the very same manifest, is not scored again.
+    Attributes:
+        data: manifests.
+        models: names or folders of model packages; the first is reported in detail.
+        protocols: names that `vestige.evaluation.protocols.conditions` takes.
+        sample: pictures of each class at most.
+        split: rows of this split of the manifests alone.
+        benchmark: the published benchmark that the data are, for printing published figures beside ours.
+    """
 
-    Args:
-        data: manifest of the pictures to be scored.
-        models: names or folders of model packages; the first is reported group by group.
-        out: folder of the bench.
-        train: manifest whose training split the metadata-only control is fitted on; None: no control.
-        redo: score again what has been scored already.
+    data: Sequence[Path]
+    models: Sequence[str]
+    protocols: Sequence[str] = ("as-found",)
+    title: str = ""
+    sample: int | None = None
+    split: str | None = None
+    benchmark: str = ""
+    workers: int = 1
+    redo: bool = False
+    audit: bool = True
+    progress: Progress = field(default_factory=Progress)
+
+
+def bench(plan: Plan, out: Path) -> Bench:
+    """Score every model on every data set under every condition, and audit the data sets.
+
+    What has been scored already, the very same model on the very same pictures, is not scored again, and a
+    killed scoring goes on where it stopped. The report shows what the last call asked for.
 
     Raises:
-        ConfigError: two of the models have the same name and version.
+        ConfigError: two models or two data sets of the same name, or an unknown protocol.
+        DataError: an unknown benchmark.
         DataError, ModelPackageError: as the manifests and packages give reason to.
     """
-    rows, digest = read_manifest(data), sha256_of(data)
-    known = {} if redo else _known(out)
-    state = Bench(data=data.name, title=title or f"Scores on {data.name}", basis=known)
-
-    def keep(name: str, basis: str, scores: Iterator[dict[str, object]]) -> None:
-        file, basis = f"{_slug(name)}.csv", hashlib.sha256(f"{digest} {basis}".encode()).hexdigest()
-        if file in state.order:
-            raise ConfigError(f"two models are called {name}; give one of them another version")
-        path = out / "scores" / file
-        if state.basis.get(file) != basis or not path.exists():
-            write_scores(path, scores)
-        state.order.append(file)
-        state.basis[file] = basis
-        # After each model: a killed bench goes on with the next one.
-        (out / BENCH).write_text(state.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-    for model in models:
-        package = load_package(model)
-        # Measured figures in the card do not change the scores.
-        card = package.card.model_copy(update={"results": []})
-        keep(card.title, card.model_dump_json(), score(Detector(package), rows))
-    if train is not None:
-        keep(control.NAME, sha256_of(train), control.score_control(read_manifest(train, "train"), rows))
-    (out / "README.md").write_text(render(out), encoding="utf-8")
-
-
-def render(out: Path) -> str:
-    """The page of tables, from the kept scores alone.
-
-    Raises:
-        ConfigError: `out` holds no bench.
-        DataError: a file of scores is damaged.
-    """
-    state, found = _read(out)
-    first = found[0]
-    lost = "".join(
-        f"\n{s.model}: {len(s.unreadable)} pictures could not be read.\n" for s in found if s.unreadable
+    wanted = conditions(plan.protocols)
+    if plan.benchmark:
+        published(plan.benchmark)  # refuses an unknown name now and not after hours of scoring
+    packages = _packages(plan.models)
+    sets = _sets(plan)
+    state = Bench(
+        title=plan.title or f"Scores on {' and '.join(data.name for data, _ in sets)}",
+        sets=[data for data, _ in sets],
+        models=list(packages),
+        conditions={condition.title: condition.text for condition in wanted},
     )
-    return f"""# {state.title}
-
-Generated by `vestige bench`; do not edit. The per-picture scores are in `scores/`, and
-`vestige bench --out` with this folder makes this page again from them.
-
-Intervals are 95 % bootstrap intervals. "By picture" takes pictures as independent; "by group" resamples
-whole generators and sources, which is what a new generator or a new camera amounts to. Recall at a false
-positive rate takes its threshold from these pictures: it describes the ranking, the table of verdicts
-describes what users get.
-
-## All models
-
-{tables.overall(found)}
-{lost}
-## Verdicts of {first.model}
-
-{tables.verdicts(first)}
-
-## {first.model}, group by group
-
-{tables.by_group(first)}
-"""
+    marks = {data.name: fingerprint(rows) for data, rows in sets}
+    for data, rows in sets:
+        if plan.audit:
+            _audit(out, data, rows, marks[data.name], plan)
+    jobs = [
+        (_entry(data, rows, marks[data.name], package, condition), Job(package, data.name, rows, condition))
+        for data, rows in sets
+        for package in packages.values()
+        for condition in wanted
+    ]
+    done = {e.file for e, _ in jobs if not plan.redo and basis_of(out / "scores" / e.file) == e.basis}
+    for entry, job in jobs:
+        if entry.file not in done:
+            score(job, entry.basis, out / "scores" / entry.file, plan.progress, plan.workers)
+            done.add(entry.file)
+        # After each file: the report of a killed bench shows what there is.
+        state.entries = [entry for entry, _ in jobs if entry.file in done]
+        save_bench(out, state)
+    return state
 
 
-def write_to_card(out: Path, package: Path) -> ModelCard:
-    """Put the overall figures of a bench into the card of the package that it was the first model of.
+def read_bench(out: Path) -> Bench:
+    """What a folder holds.
 
     Raises:
-        ConfigError: the first model of the bench is another one.
+        ConfigError: it holds no bench.
     """
-    state, found = _read(out)
-    card = read_card(package)
-    if card.title != found[0].model:
-        raise ConfigError(f"{out}: its first model is {found[0].model}, not {card.title}")
-    updated = card.model_copy(update={"results": tables.measured(found[0], state.data)})
-    (package / CARD).write_text(updated.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return updated
-
-
-def _known(out: Path) -> dict[str, str]:
-    return _state(out).basis if (out / BENCH).exists() else {}
-
-
-def _read(out: Path) -> tuple[Bench, list[Scores]]:
-    state = _state(out)
-    return state, [read_scores(out / "scores" / name) for name in state.order]
-
-
-def _state(out: Path) -> Bench:
     try:
         return Bench.model_validate_json((out / BENCH).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise ConfigError(f"{out}: no bench there, {BENCH} is missing or damaged") from error
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")
+def read_all(out: Path, state: Bench) -> dict[tuple[str, str], list[Scores]]:
+    """All scores of a bench: (data set, condition) -> one `Scores` per model, in the order of the report.
+
+    Raises:
+        DataError: a file of scores is missing or damaged.
+    """
+    found: dict[tuple[str, str], list[Scores]] = {}
+    for entry in state.entries:
+        found.setdefault((entry.data, entry.condition), []).append(read_scores(out / "scores" / entry.file))
+    return found
+
+
+def save_bench(out: Path, state: Bench) -> None:
+    """Write `bench.json`, whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    partial = out / (BENCH + ".part")
+    partial.write_text(state.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    partial.replace(out / BENCH)
+
+
+def _packages(models: Sequence[str]) -> dict[str, ModelPackage]:
+    found: dict[str, ModelPackage] = {}
+    for model in models:
+        package = load_package(model)
+        if package.card.title in found:
+            raise ConfigError(f"two models are called {package.card.title}; give one of them another version")
+        found[package.card.title] = package
+    return found
+
+
+def _check_pairing(path: Path, rows: list[Row]) -> None:
+    # What the report would stumble over is told before hours of scoring.
+    labels = np.array([row.label for row in rows], dtype=np.int64)
+    try:
+        pairings(labels, [row.group for row in rows], [row.compare_with for row in rows])
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _sets(plan: Plan) -> list[tuple[DataSet, list[Row]]]:
+    found: dict[str, tuple[DataSet, list[Row]]] = {}
+    for path in plan.data:
+        rows = sample(read_manifest(path, plan.split), plan.sample)
+        _check_pairing(path, rows)
+        name = path.stem if plan.split is None else f"{path.stem}-{plan.split}"
+        if name in found:
+            raise ConfigError(f"two data sets are called {name}; rename one of the manifests")
+        counts = Counter(row.label for row in rows)
+        found[name] = (
+            DataSet(
+                name=name,
+                manifest_sha256=sha256_of(path),
+                real=counts[0],
+                generated=counts[1],
+                sample=plan.sample,
+                benchmark=plan.benchmark,
+            ),
+            rows,
+        )
+    return list(found.values())
+
+
+def _entry(data: DataSet, rows: list[Row], marks: str, package: ModelPackage, condition: Condition) -> Entry:
+    known = {(source.label, source.name) for source in package.card.training.sources}
+    return Entry(
+        file=score_file(data.name, package.card.title, condition.name),
+        model=package.card.title,
+        data=data.name,
+        condition=condition.title,
+        family=condition.family,
+        level=condition.level,
+        basis=basis(package.card, marks, condition.title),
+        seen=sum((row.label, row.group) in known for row in rows),
+    )
+
+
+def score_file(data: str, model: str, condition: str) -> str:
+    """Name of a file of scores, another one for other names."""
+    return f"{slug(data)}--{slug(model)}--{slug(condition)}.parquet"
+
+
+def audit_file(out: Path, data: str) -> Path:
+    """Where the audit of a data set is kept."""
+    return out / "audit" / f"{slug(data)}.json"
+
+
+def _audit(out: Path, data: DataSet, rows: list[Row], marks: str, plan: Plan) -> None:
+    path = audit_file(out, data.name)
+    stamp = path.with_suffix(".basis")
+    wanted = f"{marks} {VERSIONS}"
+    if not plan.redo and path.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return
+    stamp.unlink(missing_ok=True)  # so that a kill between the two files leaves no audit that looks valid
+    audit = run_audit(rows, name=data.name, progress=plan.progress.counter(f"auditing {data.name}"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(audit.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    stamp.write_text(wanted)

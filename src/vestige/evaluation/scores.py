@@ -1,98 +1,161 @@
-"""Per-picture scores: written while scoring, kept, and the only thing that tables are made of."""
+"""Per-picture scores, one Parquet file per model, data set and condition: what all tables are made of."""
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from vestige.data.manifest import Row
-from vestige.detector import Detector
 from vestige.errors import DataError
 from vestige.evaluation.metrics import Labels, Values
 
-FIELDS = (
-    "model",
-    "path",
-    "label",
-    "group",
-    "kind",
-    "logit",
-    "probability",
-    "verdict",
-    "spread",
-    "error_code",
+BASIS = b"vestige.basis"
+SCORED, UNREADABLE, LEFT_OUT = "scored", "unreadable", "left out"
+
+SCHEMA = pa.schema(
+    [
+        ("model", pa.string()),
+        ("data", pa.string()),
+        ("condition", pa.string()),
+        ("path", pa.string()),
+        ("label", pa.int8()),
+        ("group", pa.string()),
+        ("picture", pa.string()),
+        ("compare_with", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("logit", pa.float64()),
+        ("probability", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("verdict", pa.string()),
+        ("spread", pa.float64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("format", pa.string()),
+    ]
 )
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one model on one data set; arrays with one entry per readable picture."""
+    """Scores of one model on one data set under one condition.
+
+    Arrays and lists have one entry for each scored picture, in the order of the manifest.
+
+    Attributes:
+        model: name and version.
+        data: name of the data set.
+        condition: title of the protocol or of a level of a sweep, such as "web/1".
+        labels: int64, 0 real, 1 generated.
+        groups: generator, or source of real pictures.
+        pictures: source picture; what derives from one original shares it.
+        compare_with: real groups that a generated picture is officially compared with, split by ";"; "" all.
+        logits: float64, positive = generated.
+        probabilities: float64, calibrated, in [0, 1]; nan where there are none.
+        thresholds: (low, high) in probability, the band that ships; from `high` on "likely generated".
+        verdicts: "likely_generated", "inconclusive", "likely_real", or "".
+        unreadable, left_out: (path, reason) of what has no score.
+    """
 
     model: str
+    data: str
+    condition: str
     paths: list[str]
     labels: Labels
     groups: list[str]
+    pictures: list[str]
+    compare_with: list[str]
     logits: Values
     probabilities: Values
+    thresholds: tuple[float, float]
     verdicts: list[str]
-    unreadable: list[str]
+    unreadable: list[tuple[str, str]]
+    left_out: list[tuple[str, str]]
+
+    @property
+    def real(self) -> int:
+        """Number of scored real pictures."""
+        return int((self.labels == 0).sum())
+
+    @property
+    def generated(self) -> int:
+        """Number of scored generated pictures."""
+        return int((self.labels == 1).sum())
 
 
-def score(detector: Detector, rows: list[Row]) -> Iterator[dict[str, object]]:
-    """Score the pictures of a manifest as a user would, one row of `FIELDS` each, in order."""
-    reports = detector.scan_many([row.path for row in rows])
-    for row, report in zip(rows, reports, strict=True):
-        yield {
-            "model": detector.card.title,
-            "path": row.name,
-            "label": row.label,
-            "group": row.group,
-            "kind": "detector",
-            "logit": _short(report.logit),
-            "probability": _short(report.probability),
-            "verdict": report.verdict.value if report.verdict else "",
-            "spread": _short(report.spread),
-            "error_code": report.error.code if report.error else "",
-        }
+def write_scores(path: Path, rows: Iterable[Mapping[str, Any]], basis: str = "") -> None:
+    """Write rows with the keys of `SCHEMA` as Parquet; the file is whole or absent.
 
-
-def write_scores(path: Path, rows: Iterator[dict[str, object]]) -> None:
-    """Write rows of `FIELDS` as CSV; the file appears when it is whole."""
+    Args:
+        basis: hash of all that the scores follow from, kept in the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(row)
+    partial = path.with_name(path.name + ".part")
+    schema = SCHEMA.with_metadata({BASIS: basis.encode()})
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), partial, compression="zstd")
     partial.replace(path)
 
 
+def basis_of(path: Path) -> str | None:
+    """The hash that a file of scores was written with; None if there is no such file."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return None
+    found = metadata.get(BASIS)
+    return None if found is None else str(found.decode())
+
+
 def read_scores(path: Path) -> Scores:
-    """Read one model's scores.
+    """Read one file of scores.
 
     Raises:
         DataError: unreadable, or not such a file.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        good = [row for row in rows if not row["error_code"]]
-        return Scores(
-            model=rows[0]["model"],
-            paths=[row["path"] for row in good],
-            labels=np.array([int(row["label"]) for row in good], dtype=np.int64),
-            groups=[row["group"] for row in good],
-            logits=np.array([float(row["logit"]) for row in good]),
-            probabilities=np.array([float(row["probability"] or "nan") for row in good]),
-            verdicts=[row["verdict"] for row in good],
-            unreadable=[row["path"] for row in rows if row["error_code"]],
-        )
-    except (OSError, KeyError, IndexError, ValueError) as error:
-        raise DataError(f"{path}: not a file of scores ({error!r})") from error
+        table = pq.read_table(path)
+        if table.schema.names != SCHEMA.names:
+            raise ValueError(f"its columns are {table.schema.names}")
+        return from_rows(table.to_pylist())
+    except Exception as error:  # pyarrow raises about anything on foreign bytes
+        raise DataError(f"{path}: not a file of scores ({error})") from error
 
 
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.6f}"
+def from_rows(rows: list[dict[str, Any]]) -> Scores:
+    """Scores from rows with the keys of `SCHEMA`, at least one.
+
+    Raises:
+        ValueError: no rows, or rows of several models, data sets or conditions.
+    """
+    if len({(row["model"], row["data"], row["condition"]) for row in rows}) != 1:
+        raise ValueError("rows of exactly one model, data set and condition are expected")
+    good = [row for row in rows if row["status"] == SCORED]
+    return Scores(
+        model=rows[0]["model"],
+        data=rows[0]["data"],
+        condition=rows[0]["condition"],
+        paths=[row["path"] for row in good],
+        labels=np.array([row["label"] for row in good], dtype=np.int64),
+        groups=[row["group"] for row in good],
+        pictures=[row["picture"] or row["path"] for row in good],
+        compare_with=[row["compare_with"] or "" for row in good],
+        logits=_floats(good, "logit"),
+        probabilities=_floats(good, "probability"),
+        thresholds=(_one(good, "low"), _one(good, "high")),
+        verdicts=[row["verdict"] or "" for row in good],
+        unreadable=[(row["path"], row["reason"]) for row in rows if row["status"] == UNREADABLE],
+        left_out=[(row["path"], row["reason"]) for row in rows if row["status"] == LEFT_OUT],
+    )
+
+
+def _floats(rows: list[dict[str, Any]], key: str) -> npt.NDArray[np.float64]:
+    return np.array([np.nan if row[key] is None else row[key] for row in rows], dtype=np.float64)
+
+
+def _one(rows: list[dict[str, Any]], key: str) -> float:
+    return float(rows[0][key]) if rows and rows[0][key] is not None else float("nan")

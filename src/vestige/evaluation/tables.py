@@ -1,105 +1,297 @@
-"""Markdown tables from per-picture scores: the only way figures get into the documentation."""
+"""Tables from per-picture scores: the only way figures get into a report or the documentation."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
 
 import numpy as np
+import numpy.typing as npt
 
-from vestige.evaluation.metrics import (
-    Interval,
-    auroc,
-    average_precision,
-    bootstrap,
-    expected_calibration_error,
-    recall_at_fpr,
-)
+from vestige.evaluation import metrics
+from vestige.evaluation.metrics import BothDraws, BothIntervals, Interval, Metric
 from vestige.evaluation.scores import Scores
+from vestige.evaluation.table import Table
 from vestige.inference.card import Measured
 
-MINIMUM = 10  # groups with fewer pictures are counted but get no figure of their own
+DRAWS = 1000
+MOST = 20_000_000  # drawn pictures in all
+VERDICTS = ("likely_generated", "inconclusive", "likely_real")
+NOTHING = "-"
 
 
-def overall(found: Sequence[Scores], draws: int = 1000) -> str:
-    """One row per model: AUROC with both intervals, AP, recall at 1 % and 5 % FPR."""
-    lines = [
-        "| model | real / generated | AUROC | by picture | by group | AP "
-        "| recall at 1 % FPR | recall at 5 % FPR |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+def ranking(found: Sequence[Scores]) -> Table:
+    """One row per model: how well its scores order the pictures, whatever the threshold."""
+    rows = []
     for scores in found:
-        labels, logits = scores.labels, scores.logits
-        picture = bootstrap(auroc, labels, logits, draws=draws)
-        group = bootstrap(auroc, labels, logits, scores.groups, draws=draws)
-        at_1 = bootstrap(lambda a, b: recall_at_fpr(a, b, 0.01), labels, logits, draws=draws)
-        at_5 = bootstrap(lambda a, b: recall_at_fpr(a, b, 0.05), labels, logits, draws=draws)
-        lines.append(
-            f"| {scores.model} | {(labels == 0).sum()} / {(labels == 1).sum()} | {picture.value:.3f} "
-            f"| {_range(picture)} | {_range(group)} | {average_precision(labels, logits):.3f} "
-            f"| {at_1.value:.2f} ({_range(at_1, 2)}) | {at_5.value:.2f} ({_range(at_5, 2)}) |"
-        )
-    return "\n".join(lines)
-
-
-def by_group(scores: Scores, draws: int = 1000) -> str:
-    """One row per generator and per source, each against all pictures of the other class."""
-    lines = [
-        "| group | class | pictures | AUROC against the other class "
-        "| called generated | inconclusive | called real |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    groups = np.array(scores.groups)
-    verdicts = np.array(scores.verdicts)
-    for label, name in ((1, "generated"), (0, "real")):
-        for group in sorted(set(groups[scores.labels == label])):
-            inside = (groups == group) & (scores.labels == label)
-            if inside.sum() < MINIMUM:
-                figure = f"fewer than {MINIMUM} pictures"
-            else:
-                some = inside | (scores.labels != label)
-                interval = bootstrap(auroc, scores.labels[some], scores.logits[some], draws=draws)
-                figure = f"{interval.value:.3f} ({_range(interval)})"
-            shares = [
-                f"{(verdicts[inside] == verdict).mean():.0%}"
-                for verdict in ("likely_generated", "inconclusive", "likely_real")
+        rows.append(
+            [
+                scores.model,
+                f"{scores.real} / {scores.generated}",
+                *_both(metrics.auroc, scores),
+                _difference(scores, found[0]),
+                _cell(metrics.average_precision, scores),
+                _cell(metrics.average_precision_real, scores),
+                _cell(partial(metrics.recall_at_fpr, rate=0.01), scores, 2),
+                _cell(partial(metrics.recall_at_fpr, rate=0.05), scores, 2),
             ]
-            lines.append(f"| {group} | {name} | {inside.sum()} | {figure} | {' | '.join(shares)} |")
-    return "\n".join(lines)
-
-
-def verdicts(scores: Scores) -> str:
-    """How often each verdict was given and how often it was right, at the thresholds that ship."""
-    lines = ["| pictures | called generated | inconclusive | called real |", "|---|---|---|---|"]
-    found = np.array(scores.verdicts)
-    for label, name in ((0, "real"), (1, "generated")):
-        inside = scores.labels == label
-        cells = []
-        for verdict in ("likely_generated", "inconclusive", "likely_real"):
-            count = int((found[inside] == verdict).sum())
-            cells.append(f"{count} ({count / max(1, inside.sum()):.0%})")
-        lines.append(f"| {inside.sum()} {name} | {' | '.join(cells)} |")
-    decided = found != "inconclusive"
-    real = decided & (scores.labels == 0)
-    accused = int((found[real] == "likely_generated").sum())
-    error = expected_calibration_error(scores.labels, scores.probabilities)
-    share = f" ({accused / real.sum():.0%})" if real.any() else ""
-    lines += [
-        "",
-        f"Of the {int(real.sum())} real pictures with a verdict, {accused}{share} were accused. "
-        f"Expected calibration error over all {len(found)} pictures: {error:.3f}.",
+        )
+    columns = [
+        "model",
+        "real / generated",
+        "AUROC",
+        "by picture",
+        "by group",
+        f"minus {found[0].model}",
+        "AP, generated positive",
+        "AP, real positive",
+        "recall at 1 % FPR",
+        "recall at 5 % FPR",
     ]
-    return "\n".join(lines)
+    note = (
+        "95 % bootstrap intervals: by picture where one is given, other pictures from the same sources; by "
+        "group, other generators and other sources. The difference of the AUROC is paired, its interval by "
+        "group. Recall takes its threshold from these pictures: it describes the ranking, not a shipped "
+        "threshold."
+    )
+    if min(scores.real for scores in found) < 100:
+        note += " With fewer than 100 real pictures, recall at 1 % FPR is recall without any false alarm."
+    return Table("Ranking: do generated pictures score higher than real ones?", columns, rows, note)
 
 
-def measured(scores: Scores, data: str, draws: int = 1000) -> list[Measured]:
-    """The overall figures as entries of a model card."""
-    real, generated = int((scores.labels == 0).sum()), int((scores.labels == 1).sum())
-    metrics = {
-        "AUROC": auroc,
-        "recall at 1 % FPR": lambda a, b: recall_at_fpr(a, b, 0.01),
-        "recall at 5 % FPR": lambda a, b: recall_at_fpr(a, b, 0.05),
+def generators(found: Sequence[Scores]) -> Table:
+    """One row per model: mean over generators and the worst one."""
+    rows = []
+    missing: set[str] = set()
+    absent: set[str] = set()
+    for scores in found:
+        over = _over_generators(scores)
+        missing |= {f"{pair.generator} ({pair.generated} / {pair.real})" for pair in over.left_out}
+        absent |= set(over.absent)
+        rows.append(
+            [
+                scores.model,
+                str(len(over.values)),
+                _text(over.mean),
+                _range(over.mean_other_generators),
+                over.worst or NOTHING,
+                _text(over.worst_value),
+            ]
+        )
+    columns = ["model", "generators", "mean AUROC", "other generators", "worst generator", "its AUROC"]
+    note = (
+        "Each generator against the real pictures that its data set compares it with, or all of them; the "
+        "mean gives every generator the same weight. The second interval also resamples generators."
+    )
+    if missing:
+        note += f" Left out for fewer than 10 pictures (generated / real): {_names(missing)}."
+    if absent:
+        note += (
+            f" Real groups that generators are to be compared with and that are not here: {_names(absent)}."
+        )
+    return Table("Generators: mean and worst", columns, rows, note)
+
+
+def decisions(found: Sequence[Scores]) -> Table:
+    """One row per model: how it does at the threshold and with the probabilities that ship."""
+    rows = []
+    for scores in found:
+        high = scores.thresholds[1]
+        at = {
+            name: partial(metric, threshold=high)
+            for name, metric in (
+                ("accuracy", metrics.accuracy),
+                ("balanced", metrics.balanced_accuracy),
+                ("real", metrics.real_accuracy),
+                ("generated", metrics.generated_accuracy),
+                ("f1", metrics.f1),
+            )
+        }
+        cells = [_cell(metric, scores, 2, "probabilities") for metric in at.values()]
+        calibration = [
+            _cell(metrics.expected_calibration_error, scores, 3, "probabilities"),
+            _cell(metrics.brier, scores, 3, "probabilities"),
+        ]
+        rows.append([scores.model, NOTHING if math.isnan(high) else f"{high:.3f}", *cells, *calibration])
+    columns = [
+        "model",
+        "threshold",
+        "accuracy",
+        "balanced accuracy",
+        "real right",
+        "generated right",
+        "F1",
+        "ECE",
+        "Brier",
+    ]
+    note = (
+        "A picture counts as called generated from the shipped threshold on; inconclusive ones count as "
+        "called real here, and apart among the verdicts. ECE: expected calibration error in ten bins; its "
+        "interval lies too high, since resampling adds noise that counts as error. 95 % intervals by group."
+    )
+    return Table("Decisions at the shipped threshold", columns, rows, note)
+
+
+def verdicts(found: Sequence[Scores]) -> Table:
+    """One row per model: the verdicts that a user gets, and how many real pictures are accused."""
+    rows = []
+    for scores in found:
+        given = np.array(scores.verdicts)
+        shares = []
+        for label in (0, 1):
+            inside = scores.labels == label
+            shares.append(
+                " / ".join(
+                    _share(int((given[inside] == verdict).sum()), int(inside.sum())) for verdict in VERDICTS
+                )
+            )
+        decided = (given != "inconclusive") & (scores.labels == 0)
+        accused = int((given[decided] == "likely_generated").sum())
+        count = int(decided.sum())
+        low, high = metrics.wilson(accused, count)
+        among = f"{accused} of {count}" + (f" ({low:.0%}-{high:.0%})" if count else "")
+        rows.append([scores.model, *shares, among, _most_accused(scores)])
+    columns = [
+        "model",
+        "real: called generated / inconclusive / called real",
+        "generated: the same",
+        "accused among real pictures with a verdict",
+        "most accused source",
+    ]
+    note = "Most accused: the source of at least 10 real pictures with the largest share called generated."
+    return Table("Verdicts as users get them", columns, rows, note)
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _most_accused(scores: Scores) -> str:
+    found = metrics.real_groups(scores.labels, scores.probabilities, scores.groups, scores.thresholds[1])
+    worst = metrics.worst_real_group(found)
+    return NOTHING if worst is None else f"{worst.name}: {worst.accused} of {worst.count}"
+
+
+def by_generator(scores: Scores) -> Table:
+    """One row per generator, against its real pictures."""
+    over = _over_generators(scores)
+    small = {pair.generator for pair in over.left_out}
+    given, groups = np.array(scores.verdicts), np.array(scores.groups)
+    rows = []
+    for pair in metrics.pairings(scores.labels, scores.groups, scores.compare_with):
+        inside = (groups == pair.generator) & (scores.labels == 1)
+        few = pair.generator in small
+        figure = "fewer than 10 pictures" if few else _text(over.values[pair.generator])
+        shares = [f"{(given[inside] == verdict).mean():.0%}" for verdict in VERDICTS]
+        rows.append([pair.generator, str(pair.generated), str(pair.real), figure, *shares])
+    columns = ["generator", "pictures", "real", "AUROC", "called generated", "inconclusive", "called real"]
+    return Table(f"{scores.model}, generator by generator", columns, rows, "95 % intervals by picture.")
+
+
+def by_source(scores: Scores) -> Table:
+    """One row per source of real pictures: who gets accused."""
+    given, groups = np.array(scores.verdicts), np.array(scores.groups)
+    rows = []
+    for group in metrics.real_groups(
+        scores.labels, scores.probabilities, scores.groups, scores.thresholds[1]
+    ):
+        inside = (groups == group.name) & (scores.labels == 0)
+        shares = [f"{(given[inside] == verdict).mean():.0%}" for verdict in VERDICTS]
+        accused = f"{group.accused} ({group.low:.0%}-{group.high:.0%})"
+        rows.append([group.name, str(group.count), accused, *shares])
+    columns = [
+        "source of real pictures",
+        "pictures",
+        "accused",
+        "called generated",
+        "inconclusive",
+        "called real",
+    ]
+    return Table(
+        f"{scores.model}, source by source",
+        columns,
+        rows,
+        "Accused: at or above the shipped threshold; 95 % Wilson intervals of the share, as if the pictures "
+        "of a source were independent.",
+    )
+
+
+def reliability(scores: Scores) -> Table:
+    """Ten bins of the probability: what it said and what came true."""
+    rows = [
+        [
+            f"{part.low:.1f}-{part.high:.1f}",
+            str(part.count),
+            f"{part.mean_probability:.3f}",
+            f"{part.share_generated:.2f} ({part.interval_low:.2f}-{part.interval_high:.2f})",
+        ]
+        for part in metrics.reliability_table(scores.labels, scores.probabilities)
+        if part.count
+    ]
+    columns = ["probability", "pictures", "mean probability", "share generated"]
+    return Table(
+        f"{scores.model}: what its probabilities are worth",
+        columns,
+        rows,
+        f"Of {scores.real} real and {scores.generated} generated pictures; 95 % Wilson intervals.",
+    )
+
+
+def robustness(found: dict[str, list[tuple[float, str, list[Scores]]]]) -> Table:
+    """One row per perturbation and level: AUROC of every model.
+
+    Args:
+        found: family -> (level, condition, one `Scores` per model), levels in the order of the sweep.
+    """
+    models = list(dict.fromkeys(s.model for levels in found.values() for _, _, some in levels for s in some))
+    rows = []
+    for levels in found.values():
+        for _, condition, some in levels:
+            by_model = {scores.model: scores for scores in some}
+            cells = [_cell(metrics.auroc, by_model[name]) if name in by_model else NOTHING for name in models]
+            first = some[0]
+            rows.append([condition, f"{first.real} / {first.generated}", *cells])
+    return Table(
+        "AUROC under perturbations",
+        ["condition", "real / generated", *models],
+        rows,
+        "95 % intervals by group. The same perturbation for both classes.",
+    )
+
+
+def not_scored(found: Sequence[Scores]) -> list[Table]:
+    """Pictures that some model has no score for, with the reason; no table if there are none."""
+    losses: dict[tuple[str, str, str], list[str]] = {}
+    for scores in found:
+        who = (
+            scores.model
+            if len({one.condition for one in found}) == 1
+            else f"{scores.model}, {scores.condition}"
+        )
+        for path, reason in scores.left_out:
+            losses.setdefault((path, "left out", reason), []).append(who)
+        for path, reason in scores.unreadable:
+            losses.setdefault((path, "could not be read", reason), []).append(who)
+    if not losses:
+        return []
+    rows = [
+        [path, kind, reason, "all" if len(who) == len(found) else "; ".join(who)]
+        for (path, kind, reason), who in losses.items()
+    ]
+    count = len({path for path, _, _ in losses})
+    return [Table(f"Without a score: {count} pictures", ["picture", "what", "why", "where"], rows)]
+
+
+def measured(scores: Scores, data: str) -> list[Measured]:
+    """The overall figures as entries of a model card, intervals by group."""
+    wanted: dict[str, Metric] = {
+        "AUROC": metrics.auroc,
+        "recall at 1 % FPR": partial(metrics.recall_at_fpr, rate=0.01),
+        "recall at 5 % FPR": partial(metrics.recall_at_fpr, rate=0.05),
     }
     found = []
-    for name, metric in metrics.items():
-        interval = bootstrap(metric, scores.labels, scores.logits, scores.groups, draws=draws)
+    for name, metric in wanted.items():
+        interval = metrics.interval(metric, scores.labels, scores.logits, draws_of(scores).by_group)
         found.append(
             Measured(
                 data=data,
@@ -107,12 +299,101 @@ def measured(scores: Scores, data: str, draws: int = 1000) -> list[Measured]:
                 value=round(interval.value, 4),
                 low=round(interval.low, 4),
                 high=round(interval.high, 4),
-                real=real,
-                generated=generated,
+                real=scores.real,
+                generated=scores.generated,
             )
         )
     return found
 
 
+def draws_of(scores: Scores) -> BothDraws:
+    """Bootstrap draws, the same for all models on the same pictures: differences between them are paired."""
+    # Draws take 8 bytes for each picture and resample: very large sets, whose intervals are small, get fewer.
+    count = max(200, min(DRAWS, MOST // max(1, len(scores.paths))))
+    return _draws_of(
+        tuple(scores.labels.tolist()), tuple(scores.pictures), tuple(scores.groups), min(DRAWS, count)
+    )
+
+
+@lru_cache(maxsize=2)
+def _draws_of(
+    labels: tuple[int, ...], pictures: tuple[str, ...], groups: tuple[str, ...], count: int
+) -> BothDraws:
+    return metrics.both_draws(np.array(labels, dtype=np.int64), pictures, groups, count)
+
+
+def _over_generators(scores: Scores) -> metrics.Generators:
+    return metrics.over_generators(
+        metrics.auroc,
+        scores.labels,
+        scores.logits,
+        scores.groups,
+        scores.compare_with,
+        draws_of(scores).by_picture,
+    )
+
+
+def _both(metric: Metric, scores: Scores) -> tuple[str, str, str]:
+    both: BothIntervals = metrics.both_intervals(metric, scores.labels, scores.logits, draws_of(scores))
+    return _number(both.value), _range(both.by_picture), _range(both.by_group)
+
+
+def _cell(metric: Callable[..., float], scores: Scores, digits: int = 3, what: str = "logits") -> str:
+    values = scores.logits if what == "logits" else scores.probabilities
+    if not len(values) or np.isnan(values).any():
+        return NOTHING
+    return _text(metrics.interval(metric, scores.labels, values, draws_of(scores).by_group), digits)
+
+
+def _difference(scores: Scores, first: Scores) -> str:
+    if scores is first:
+        return NOTHING
+    ours, theirs = _common(scores, first)
+    if not len(ours):
+        return "no common pictures"
+    mine = _part(scores, ours)
+    found = metrics.difference(
+        metrics.auroc, mine.labels, mine.logits, first.logits[theirs], draws_of(mine).by_group
+    )
+    some = "" if len(ours) == len(scores.paths) == len(first.paths) else f", {len(ours)} common pictures"
+    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f}{some})"
+
+
+def _common(a: Scores, b: Scores) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Positions of the pictures that both have scored, in the order of the first."""
+    places = {path: index for index, path in enumerate(b.paths)}
+    pairs = [(index, places[path]) for index, path in enumerate(a.paths) if path in places]
+    both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def _part(scores: Scores, index: npt.NDArray[np.int64]) -> Scores:
+    if len(index) == len(scores.paths):
+        return scores
+    return replace(
+        scores,
+        labels=scores.labels[index],
+        logits=scores.logits[index],
+        groups=[scores.groups[i] for i in index],
+        pictures=[scores.pictures[i] for i in index],
+    )
+
+
+def _text(interval: Interval, digits: int = 3) -> str:
+    if math.isnan(interval.value):
+        return NOTHING
+    return f"{_number(interval.value, digits)} ({_range(interval, digits)})"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return NOTHING if math.isnan(value) else f"{value:.{digits}f}"
+
+
 def _range(interval: Interval, digits: int = 3) -> str:
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        return "no interval"
     return f"{interval.low:.{digits}f}-{interval.high:.{digits}f}"
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count} ({count / total:.0%})" if total else "0"

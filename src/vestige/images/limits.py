@@ -30,3 +30,5 @@ class Limits:
 
 
 DEFAULT = Limits()
+# For data sets: a busy moment of the computer must not change what a set consists of.
+PATIENT = Limits(max_seconds=60.0)

@@ -1,8 +1,8 @@
 """`card.json`: everything that is known of a model package, and all that the field kit needs to run it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -13,7 +13,7 @@ class _Strict(BaseModel):
 
 
 class Views(_Strict):
-    """What the network is shown of a picture.
+    """What the network is shown of a picture: patches.
 
     Attributes:
         size: side of the square patches in pixels.
@@ -27,6 +27,25 @@ class Views(_Strict):
     count: int = Field(ge=1, le=64)
     resample: Literal["none"] = "none"
     minimum_side: int = Field(96, ge=1)
+
+
+class FactsView(_Strict):
+    """The network is shown the facts of the file (format, size, metadata) and nothing of the picture.
+
+    Attributes:
+        names: what the numbers of the vector are, in order; those of `vestige.images.file_facts.NAMES` of the
+            Vestige that made the package. One with another list refuses the package.
+        minimum_side: pictures with a shorter side below this are always inconclusive.
+    """
+
+    kind: Literal["facts"] = "facts"
+    names: list[str] = Field(min_length=1)
+    minimum_side: int = Field(1, ge=1)
+
+
+def _kind(views: Any) -> str:
+    # Written out because pydantic's own discriminator demands the key, and older cards may leave it out.
+    return str(views.get("kind", "patches") if isinstance(views, dict) else getattr(views, "kind", None))
 
 
 class Outputs(_Strict):
@@ -121,7 +140,14 @@ class ModelCard(_Strict):
     method: str
     summary: str
     stages: list[str] = Field(min_length=1, max_length=1)
-    views: Views
+    views: Annotated[
+        Annotated[Views, Tag("patches")] | Annotated[FactsView, Tag("facts")],
+        Discriminator(
+            _kind,
+            custom_error_type="kind_of_views",
+            custom_error_message="kind must be 'patches' or 'facts'; a newer Vestige may know others",
+        ),
+    ]
     outputs: Outputs = Outputs()
     calibration: Calibration
     operating_points: list[OperatingPoint]
@@ -138,6 +164,12 @@ class ModelCard(_Strict):
         for stage in self.stages:
             if stage not in self.files:
                 raise ValueError(f"stage {stage} has no sha256 in files")
+        return self
+
+    @model_validator(mode="after")
+    def _facts_have_no_places(self) -> "ModelCard":
+        if isinstance(self.views, FactsView) and self.outputs.map is not None:
+            raise ValueError("a model that looks at the facts of the file cannot have a map output")
         return self
 
     @property

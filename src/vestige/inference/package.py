@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 import vestige
 from vestige.errors import ModelPackageError
-from vestige.inference.card import ModelCard
+from vestige.images import file_facts
+from vestige.inference.card import FactsView, ModelCard
 
 CARD = "card.json"
 DEFAULT_MODEL = "first"
@@ -39,7 +40,7 @@ def load_package(name_or_path: str | Path = DEFAULT_MODEL) -> ModelPackage:
 
     Raises:
         ModelPackageError: not found, card unreadable or not after the schema, file missing or altered,
-            or made for a newer Vestige; the message says which.
+            made for a newer Vestige or for other facts of the file; the message says which.
     """
     folder = _locate(name_or_path)
     card = read_card(folder)
@@ -47,6 +48,8 @@ def load_package(name_or_path: str | Path = DEFAULT_MODEL) -> ModelPackage:
         raise ModelPackageError(
             f"{folder}: needs vestige {card.minimum_vestige} or newer, this is {vestige.__version__}"
         )
+    if isinstance(card.views, FactsView):
+        _check_facts(folder, card.views.names)
     contents = {name: _checked(folder, name, digest) for name, digest in card.files.items()}
     return ModelPackage(folder, card, tuple(contents[stage] for stage in card.stages))
 
@@ -84,6 +87,23 @@ def _locate(name_or_path: str | Path) -> Path:
         return _shipped_root() / name_or_path
     known = ", ".join(shipped_models()) or "none"
     raise ModelPackageError(f"{name_or_path}: neither a shipped model ({known}) nor a folder with {CARD}")
+
+
+def _check_facts(folder: Path, names: list[str]) -> None:
+    if names == list(file_facts.NAMES):
+        return
+    unknown = [name for name in names if name not in file_facts.NAMES]
+    missing = [name for name in file_facts.NAMES if name not in names]
+    wrong = []
+    if unknown:
+        wrong.append(f"unknown here are {', '.join(unknown)}")
+    if missing:
+        wrong.append(f"missing in the card are {', '.join(missing)}")
+    raise ModelPackageError(
+        f"{folder}: its facts of the file are not those of vestige {vestige.__version__}: "
+        f"{' and '.join(wrong) or 'they stand in another order or more than once'}; "
+        "use a package made for this version"
+    )
 
 
 def _checked(folder: Path, name: str, digest: str) -> bytes:

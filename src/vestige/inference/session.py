@@ -8,6 +8,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from vestige.errors import ModelPackageError
+from vestige.inference.card import FactsView
 from vestige.inference.package import ModelPackage
 
 # Accelerators first; ONNX Runtime falls back to the CPU for what they cannot run.
@@ -43,7 +44,8 @@ class Session:
         threads: threads inside one operator; None: `default_threads()`.
 
     Raises:
-        ModelPackageError: ONNX Runtime refuses the graph, or it lacks an output that the card names.
+        ModelPackageError: ONNX Runtime refuses the graph, it lacks an output that the card names, or it
+            does not take the facts that the card names.
     """
 
     def __init__(self, package: ModelPackage, threads: int | None = None) -> None:
@@ -70,16 +72,31 @@ class Session:
                 raise ModelPackageError(
                     f"{package.folder}: the graph has no output {name!r}, only {sorted(known)}"
                 )
-        self._input = self._session.get_inputs()[0].name
+        first = self._session.get_inputs()[0]
+        self._input = first.name
+        views = package.card.views
+        self._takes_facts = isinstance(views, FactsView)
+        if isinstance(views, FactsView):
+            # A dimension without a fixed length is a name or None.
+            length = first.shape[1] if len(first.shape) == 2 else 0
+            if isinstance(length, int) and length != len(views.names):
+                raise ModelPackageError(
+                    f"{package.folder}: the graph takes an input of shape {first.shape}, "
+                    f"not vectors of the {len(views.names)} facts that the card names"
+                )
 
-    def run(self, patches: npt.NDArray[np.uint8]) -> Scores:
-        """Score patches.
+    def run(self, views: npt.NDArray[np.uint8 | np.float32]) -> Scores:
+        """Score views.
 
         Args:
-            patches: uint8 [N, size, size, 3], sRGB, N >= 1.
+            views: patches, uint8 [N, size, size, 3], sRGB; for a model that looks at the facts of the file,
+                vectors of `vestige.images.file_facts`, float32 [N, F]. N >= 1.
         """
-        batch = np.ascontiguousarray(patches.transpose(0, 3, 1, 2), dtype=np.float32)
-        batch /= 255
+        if self._takes_facts:
+            batch = np.ascontiguousarray(views, dtype=np.float32)
+        else:
+            batch = np.ascontiguousarray(views.transpose(0, 3, 1, 2), dtype=np.float32)
+            batch /= 255
         found = self._session.run(self._names, {self._input: batch})
-        logit = np.asarray(found[0], dtype=np.float32).reshape(len(patches))
+        logit = np.asarray(found[0], dtype=np.float32).reshape(len(views))
         return Scores(logit, np.asarray(found[1], dtype=np.float32)[:, 0] if len(found) > 1 else None)

@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vestige.errors import ConfigError
-from vestige.inference.card import Calibration, ModelCard
+from vestige.inference.card import Calibration, FactsView, ModelCard
 from vestige.results import Evidence, HeatMap, Verdict, ViewScore
+
+FILE_ONLY = "This model looks only at the file (format, size, metadata), not at the picture."
 
 
 def calibrate(logit: npt.ArrayLike, calibration: Calibration) -> npt.NDArray[np.float64]:
@@ -70,7 +72,7 @@ def judge(
     spread = card.calibration.slope * float(logits.std())
     probability = float(calibrate(pooled, card.calibration))
     low, high = band
-    reasons = []
+    reasons = [FILE_ONLY] if isinstance(card.views, FactsView) else []
     if probability >= high:
         verdict = Verdict.LIKELY_GENERATED
     elif probability <= low:
@@ -88,7 +90,7 @@ def judge(
             f"The picture is too small to judge: its shorter side has {side} pixels, "
             f"the model needs {card.views.minimum_side}."
         )
-    elif side < card.views.size:
+    elif not isinstance(card.views, FactsView) and side < card.views.size:
         reasons.append(
             f"The picture is smaller than the {card.views.size}-pixel patches that the model looks at."
         )
@@ -100,5 +102,6 @@ def judge(
         views=list(views),
         heat_map=heat_map,
         reasons=reasons,
+        looked_at="file" if isinstance(card.views, FactsView) else "pixels",
     )
     return verdict, evidence

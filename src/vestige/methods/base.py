@@ -7,7 +7,7 @@ trained. A method that trains everything has an identity as its frozen part.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 from torch import Tensor, nn
@@ -79,9 +79,12 @@ class Method:
         config: schema of the recipe's `model` section.
         build: (config, folder with starting weights or None) -> network. None is for restoring a
             trained network: its weights follow from the checkpoint.
-        solver: how the head is fitted: "logistic" or "sources" (convex), or "gradient" (Lightning).
+        solver: how the head is fitted: "logistic" or "sources" (convex), "gradient" (Lightning), or "none"
+            for a method without training.
         starting_weights: weights it starts from, with licence, as the card says it.
         map_output: whether the network has a map.
+        looks_at: "pixels", or "facts": the network takes what is known of the file instead of images, float32
+            [B, F] as `vestige.images.file_facts.vector` gives it.
     """
 
     name: str
@@ -91,3 +94,4 @@ class Method:
     solver: str
     starting_weights: tuple[str, ...] = ()
     map_output: bool = False
+    looks_at: Literal["pixels", "facts"] = "pixels"

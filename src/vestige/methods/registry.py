@@ -11,6 +11,12 @@ METHODS = {
     "srm-statistics": "vestige.methods.references.srm_statistics",
     "fft-profile": "vestige.methods.references.fft_profile",
     "efficientnet-statistics": "vestige.methods.references.efficientnet_statistics",
+    "clip-probe": "vestige.methods.references.clip_probe",
+    "npr": "vestige.methods.references.npr",
+    "denoiser-residual": "vestige.methods.references.denoiser_residual",
+    "cnndet": "vestige.methods.references.cnndet",
+    "metadata-only": "vestige.methods.references.metadata_only",
+    "autoencoder-error": "vestige.methods.references.autoencoder_error",
 }
 
 

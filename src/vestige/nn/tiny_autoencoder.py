@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vestige.errors import ConfigError
 from vestige.nn.weights import load_weights
 
 WIDTH = 64
@@ -98,3 +99,17 @@ class TinyAutoencoder(nn.Module):
         load_weights(network.encoder, encoder)
         load_weights(network.decoder, decoder)
         return network.eval().requires_grad_(False)
+
+
+def find_autoencoder(folder: Path) -> tuple[Path, Path]:
+    """The files with the encoder's and the decoder's weights in a folder of starting weights.
+
+    Raises:
+        ConfigError: one of them is not there.
+    """
+    encoder, decoder = (sorted(folder.glob(f"**/*_{part}.pth")) for part in ("encoder", "decoder"))
+    if not encoder or not decoder:
+        raise ConfigError(
+            f"{folder}: no *_encoder.pth and *_decoder.pth of a tiny autoencoder (TAESD family) there"
+        )
+    return encoder[0], decoder[0]

@@ -126,8 +126,9 @@ def _legend(heat_map: HeatMap, label: str) -> str:
 
 def _pixels(report: ImageReport, evidence: Evidence, kind: Kind) -> str:
     reasons = "".join(f"<li>{_text(shorten(reason, _LINE_LIMIT))}</li>" for reason in evidence.reasons)
+    what = "pixels say" if evidence.looked_at == "pixels" else "file looks like"
     return (
-        '<section class="pixels"><h4>What the pixels say</h4>'
+        f'<section class="pixels"><h4>What the {what}</h4>'
         f"{_scale(evidence)}"
         f'<p class="sentence">{_text(sentence(report))}</p>'
         + (f'<ul class="reasons">{reasons}</ul>' if reasons else "")

@@ -148,6 +148,11 @@ def sentence(report: ImageReport) -> str:
         reason = report.error.reason if report.error else "no verdict was reached"
         return f"This file was not judged: {reason.rstrip('.')}."
     low, probability, high = percents(evidence)
+    if evidence.looked_at == "file":
+        return (
+            f"Judged by format, size and metadata of the file alone, never by the picture. The calibrated "
+            f"probability of being generated is {probability}, the limits are {low} and {high}."
+        )
     if kind == "generated":
         return (
             f"The pixels look like those of generated pictures. The calibrated probability is {probability}; "
@@ -192,6 +197,8 @@ def trust_words(claim: Claim) -> str:
 
 def tension(report: ImageReport) -> str | None:
     """A sentence if the claims of the file and the verdict on its pixels point different ways, else None."""
+    if report.evidence is not None and report.evidence.looked_at == "file":
+        return None
     pointed = {claim.points_to for claim in report.claims}
     if report.verdict in (Verdict.LIKELY_REAL, Verdict.INCONCLUSIVE) and "generated" in pointed:
         return (

@@ -12,9 +12,9 @@ import torch
 
 from vestige.data.manifest import Row
 from vestige.methods.base import Network
-from vestige.training.progress import Progress
+from vestige.progress import Progress
 from vestige.training.recipe import Recipe
-from vestige.training.views import View, view_pixels
+from vestige.training.views import View, read_facts, view_pixels
 
 SHARD = 256  # views per file: what a kill costs at most
 BATCH = 16
@@ -62,8 +62,26 @@ def build_cache(
             cut = pool.map(
                 lambda part: view_pixels(part, rows, recipe.data, recipe.seed, reconstructions), pictures
             )
-            _write(shards[start], _features(network, [patch for part in cut for patch in part], start))
+            patches = [patch for part in cut for patch in part]
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.data.precision == "bfloat16"):
+                _write(shards[start], _features(network, patches, start))
     return _gather(list(shards.values()))
+
+
+def facts_of(rows: list[Row], progress: Progress) -> list[Bucket]:
+    """What is known of the files, one view per row; quick enough not to be kept on disk.
+
+    Raises:
+        DataError: a picture cannot be read.
+    """
+    with ThreadPoolExecutor(WORKERS) as pool:
+        chunks = [rows[start : start + SHARD] for start in range(0, len(rows), SHARD)]
+        found = [
+            facts
+            for chunk in progress.track(chunks, "reading facts")
+            for facts in pool.map(read_facts, chunk)
+        ]
+    return [Bucket(np.arange(len(rows)), [np.stack(found).astype(np.float16)])]
 
 
 def _features(network: Network, patches: list[npt.NDArray[np.uint8]], start: int) -> dict[str, Array]:
@@ -81,7 +99,7 @@ def _features(network: Network, patches: list[npt.NDArray[np.uint8]], start: int
                 parts.append(network.frozen(batch.permute(0, 3, 1, 2).float() / 255))
         arrays[f"{side}.views"] = np.array(members, dtype=np.int64) + start
         for position, tensors in enumerate(zip(*parts, strict=True)):
-            arrays[f"{side}.{position}"] = torch.cat(tensors).numpy().astype(np.float16)
+            arrays[f"{side}.{position}"] = torch.cat(tensors).float().numpy().astype(np.float16)
     return arrays
 
 

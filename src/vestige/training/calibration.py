@@ -15,6 +15,7 @@ from vestige.inference.verdict import calibrate
 FALSE_POSITIVE_RATES = (0.01, 0.05)
 # A false accusation weighs more than a miss, so more misses are allowed than the 5 % of accusations.
 MISS_RATE = 0.10
+KNOWS_NOTHING = 1e-6  # the slope of a model no better than chance
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,19 @@ def fit_platt(held_out: HeldOut, description: str) -> Calibration:
     The probability therefore answers for a pile in which every second picture is generated; where
     generated pictures are rarer, the true probability is lower.
 
-    Raises:
-        DataError: real pictures score as high as generated ones, or higher.
+    Where real pictures score as high as generated ones, or higher, the slope is next to zero.
     """
     real, generated = int((held_out.labels == 0).sum()), int((held_out.labels == 1).sum())
     solver = LogisticRegression(C=1e6, class_weight="balanced").fit(held_out.logits[:, None], held_out.labels)
-    if solver.coef_[0, 0] <= 0:
-        raise DataError("the model is no better than chance on held-out pictures; it cannot be calibrated")
-    return Calibration(
-        slope=float(solver.coef_[0, 0]),
-        intercept=float(solver.intercept_[0]),
-        data=description,
-        real=real,
-        generated=generated,
-    )
+    slope, intercept = float(solver.coef_[0, 0]), float(solver.intercept_[0])
+    if slope <= 0:
+        # A slope below zero would call a picture generated because the model calls it real. A reference may
+        # know nothing; its probabilities then say so.
+        slope, intercept = KNOWS_NOTHING, 0.0
+        description += (
+            "; no better than chance there, so its probabilities are all one half and its band means nothing"
+        )
+    return Calibration(slope=slope, intercept=intercept, data=description, real=real, generated=generated)
 
 
 def operating_points(held_out: HeldOut, calibration: Calibration) -> list[OperatingPoint]:

@@ -18,17 +18,19 @@ from safetensors.torch import load_model
 from torch import Tensor, nn
 
 import vestige
-from vestige.data.manifest import Row, read_manifest, sha256_of
+from vestige.data.manifest import Row, sha256_of
 from vestige.errors import DataError, ModelPackageError
-from vestige.inference.card import ModelCard, Outputs, Training, TrainingSource, Views
+from vestige.images.file_facts import NAMES
+from vestige.inference.card import FactsView, ModelCard, Outputs, Training, TrainingSource, Views
 from vestige.inference.package import CARD, load_package
 from vestige.inference.session import Session
 from vestige.methods.base import Network
 from vestige.training.calibration import abstention, fit_platt, operating_points, read_held_out
 from vestige.training.recipe import Recipe, read_recipe
 from vestige.training.reconstruct import chosen
-from vestige.training.run import HELD_OUT, NETWORK, RECIPE, RUN
-from vestige.training.views import read_pixels
+from vestige.training.run import HELD_OUT, NETWORK, RECIPE, RUN, used_rows
+from vestige.training.variants import Variant
+from vestige.training.views import read_facts, read_pixels
 
 GRAPH = "model.onnx"
 TOLERANCE = 1e-4
@@ -47,7 +49,14 @@ def export(run: Path, manifest: Path, out: Path) -> ModelCard:
     """
     recipe = read_recipe(run / RECIPE)
     facts = json.loads(_text(run / RUN))
-    rows = read_manifest(manifest, recipe.data.split)
+    variant = Variant.model_validate(facts.get("variant", {}))
+    used = used_rows(recipe, manifest)
+    kept = variant.keeps(used, recipe.seed)
+    rows = [row for row, keep in zip(used, kept, strict=True) if keep]
+    reconstructed = int(kept[chosen(recipe, used)].sum())
+    if variant.name:
+        version = f"{recipe.package.version}+{variant.name}"
+        recipe = recipe.model_copy(update={"package": recipe.package.model_copy(update={"version": version})})
     if facts["manifest_sha256"] != sha256_of(manifest):
         raise DataError(f"{manifest}: not the manifest that {run} was trained on")
     network = load_network(run, recipe)
@@ -56,10 +65,11 @@ def export(run: Path, manifest: Path, out: Path) -> ModelCard:
     partial = out.with_name(out.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    write_graph(network, recipe.data.patch, partial / GRAPH)
-    card = _card(recipe, rows, run, facts, partial)
+    views = sample_views(recipe, rows)
+    write_graph(network, as_input(views[:2]), partial / GRAPH)
+    card = _card(recipe, rows, reconstructed, run, facts, partial)
     (partial / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    check_parity(network, partial, sample_patches(rows, recipe.data.patch))
+    check_parity(network, partial, views)
     shutil.rmtree(out, ignore_errors=True)
     partial.rename(out)
     return card
@@ -93,19 +103,26 @@ class _Graph(nn.Module):
         return (output.logit,) if output.map is None else (output.logit, output.map)
 
 
-def write_graph(network: Network, size: int, path: Path) -> None:
-    """ONNX file with input `images` float32 [B, 3, size, size] in [0, 1] and output `logit` [B], B free."""
+def as_input(views: npt.NDArray[np.uint8 | np.float32]) -> Tensor:
+    """What a network takes for some views: images float32 [N, 3, S, S] in [0, 1], or facts as they are."""
+    if views.ndim == 2:
+        return torch.from_numpy(views).float()
+    return torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255
+
+
+def write_graph(network: Network, example: Tensor, path: Path) -> None:
+    """ONNX file with one input like `example`, images or facts, and the output `logit` [B]; B is free."""
     with torch.inference_mode():
-        has_map = network(torch.zeros(1, 3, size, size)).map is not None
+        has_map = network(example[:1]).map is not None
     names = ["logit", "map"] if has_map else ["logit"]
     batch = torch.export.Dim("batch", min=1, max=4096)
     with _quiet_exporter():
         program = torch.onnx.export(
             _Graph(network).eval(),
-            (torch.rand(2, 3, size, size),),
+            (example,),
             dynamo=True,
             dynamic_shapes=({0: batch},),
-            input_names=["images"],
+            input_names=["images" if example.ndim == 4 else "facts"],
             output_names=names,
             opset_version=OPSET,
             verbose=False,
@@ -141,29 +158,41 @@ def _quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def sample_patches(rows: list[Row], size: int, count: int = 16) -> npt.NDArray[np.uint8]:
-    """Centre patches of some pictures, evenly over the manifest: uint8 [N, size, size, 3]."""
-    patches = []
-    for row in rows[:: max(1, len(rows) // count)][:count]:
-        pixels = read_pixels(row.path)
-        pad = [(0, max(0, size - side)) for side in pixels.shape[:2]]
-        pixels = np.pad(pixels, [*pad, (0, 0)], mode="symmetric")
-        top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
-        patches.append(pixels[top : top + size, left : left + size])
-    return np.stack(patches)
+def sample_views(
+    recipe: Recipe, rows: list[Row], count: int = 16
+) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
+    """Views of some pictures, evenly over the manifest.
+
+    Returns:
+        Centre patches, uint8 [N, size, size, 3], or facts of the files, float32 [N, F].
+    """
+    method, _ = recipe.parts()
+    some = rows[:: max(1, len(rows) // count)][:count]
+    if method.looks_at == "facts":
+        return np.stack([read_facts(row) for row in some])
+    return np.stack([_centre(read_pixels(row.content(), row.name), recipe.data.patch) for row in some])
 
 
-def check_parity(network: Network, folder: Path, patches: npt.NDArray[np.uint8]) -> float:
+def _centre(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    pad = [(0, max(0, size - side)) for side in pixels.shape[:2]]
+    pixels = np.pad(pixels, [*pad, (0, 0)], mode="symmetric")
+    top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
+    return pixels[top : top + size, left : left + size]
+
+
+def check_parity(
+    network: Network, folder: Path, views: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+) -> float:
     """Largest difference between PyTorch's logits and those of the package, alone and in a batch.
 
     Raises:
         ModelPackageError: it is above 1e-4.
     """
     with torch.inference_mode():
-        expected = network(torch.from_numpy(patches).permute(0, 3, 1, 2).float() / 255).logit.numpy()
+        expected = network(as_input(views)).logit.numpy()
     session = Session(load_package(folder))
-    together = session.run(patches).logit
-    alone = np.concatenate([session.run(patch[None]).logit for patch in patches])
+    together = session.run(views).logit
+    alone = np.concatenate([session.run(view[None]).logit for view in views])
     worst = float(max(np.abs(together - expected).max(), np.abs(alone - expected).max()))
     if not worst <= TOLERANCE:
         raise ModelPackageError(
@@ -172,20 +201,24 @@ def check_parity(network: Network, folder: Path, patches: npt.NDArray[np.uint8])
     return worst
 
 
-def _card(recipe: Recipe, rows: list[Row], run: Path, facts: dict[str, str], folder: Path) -> ModelCard:
+def _card(
+    recipe: Recipe, rows: list[Row], reconstructed: int, run: Path, facts: dict[str, str], folder: Path
+) -> ModelCard:
+    method, _ = recipe.parts()
     held_out = read_held_out(run / HELD_OUT)
+    facts_alone = method.looks_at == "facts"
+    seen = "its file as found" if facts_alone else f"mean of {recipe.data.views} recoded views"
     calibration = fit_platt(
         held_out,
         f"{recipe.data.split} split of {facts['manifest']}, each picture scored by a model fitted without "
-        f"its source or generator ({recipe.calibration.used} of {recipe.calibration.folds} folds), mean of "
-        f"{recipe.data.views} recoded views, both classes weighing the same",
+        f"its source or generator ({recipe.calibration.used} of {recipe.calibration.folds} folds), "
+        f"{seen}, both classes weighing the same",
     )
     points = operating_points(held_out, calibration)
     data = f"{recipe.data.split} split of {facts['manifest']}"
     if recipe.data.reconstruction is not None:
-        count, autoencoder = len(chosen(recipe, rows)), recipe.data.reconstruction.autoencoder
-        data += f"; {count} of its real pictures also after {autoencoder}, counted as generated"
-    method, _ = recipe.parts()
+        autoencoder = recipe.data.reconstruction.autoencoder
+        data += f"; {reconstructed} of its real pictures also after {autoencoder}, counted as generated"
     counts = Counter((row.label, row.group, row.licence) for row in rows)
     package = recipe.package
     return ModelCard(
@@ -194,7 +227,11 @@ def _card(recipe: Recipe, rows: list[Row], run: Path, facts: dict[str, str], fol
         method=recipe.method,
         summary=package.summary,
         stages=[GRAPH],
-        views=Views(size=recipe.data.patch, count=package.views, minimum_side=package.minimum_side),
+        views=(
+            FactsView(names=list(NAMES), minimum_side=package.minimum_side)
+            if facts_alone
+            else Views(size=recipe.data.patch, count=package.views, minimum_side=package.minimum_side)
+        ),
         outputs=Outputs(map="map" if method.map_output else None),
         calibration=calibration,
         operating_points=points,

@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from vestige.methods.base import Network
+from vestige.progress import Progress
 from vestige.training import logistic
 from vestige.training.examples import Examples, tensors
-from vestige.training.progress import Progress
 from vestige.training.recipe import Recipe
 
 PREPARING_BATCHES = 40

@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from vestige.errors import ConfigError
 from vestige.methods.base import Network
 from vestige.methods.references.probe import LinearProbe
+from vestige.progress import Progress
 from vestige.training.examples import Examples, batches
-from vestige.training.progress import Progress
 from vestige.training.recipe import Recipe
 
 

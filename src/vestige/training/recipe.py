@@ -1,7 +1,7 @@
 """A recipe: everything that decides what a trained model becomes, read from YAML."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -37,15 +37,20 @@ class DataSection(_Section):
     Attributes:
         split: rows of the manifest that are used.
         patch: side of the patches in pixels, a multiple of 32; smaller views keep the largest multiple.
+        per_group: at most so many pictures of each group, drawn by the recipe's seed; None: all.
         views: random passages through the chain for each picture.
         chain: the random chain, the same for both classes.
+        precision: of the frozen part while its features are computed; "bfloat16" is twice as fast where the
+            processor has it, and rounds to three digits. Exported networks always compute in float32.
     """
 
     split: str = "train"
     patch: int = Field(224, ge=64, multiple_of=32)
+    per_group: int | None = Field(None, ge=1)
     views: int = Field(4, ge=1)
     chain: ChainConfig = ChainConfig()
     reconstruction: Reconstruction | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class FitSection(_Section):

@@ -9,8 +9,8 @@ from PIL import Image
 
 from vestige.data.manifest import Row
 from vestige.errors import ConfigError
-from vestige.nn.tiny_autoencoder import TinyAutoencoder
-from vestige.training.progress import Progress
+from vestige.nn.tiny_autoencoder import TinyAutoencoder, find_autoencoder
+from vestige.progress import Progress
 from vestige.training.recipe import Recipe
 from vestige.training.views import read_pixels
 
@@ -47,19 +47,17 @@ def reconstruct(
         folder.mkdir(parents=True, exist_ok=True)
         network = _autoencoder(weights)
         for index in progress.track(missing, "reconstructing real pictures"):
-            _write(files[index], _pass(network, read_pixels(rows[index].path)))
+            _write(files[index], _pass(network, read_pixels(rows[index].content())))
     return files
 
 
 def _autoencoder(weights: Path | None) -> TinyAutoencoder:
-    encoder = sorted(weights.glob("**/*_encoder.pth")) if weights else []
-    decoder = sorted(weights.glob("**/*_decoder.pth")) if weights else []
-    if not encoder or not decoder:
+    if weights is None:
         raise ConfigError(
-            f"{weights or '--weights'}: the recipe reconstructs real pictures and needs *_encoder.pth and "
-            "*_decoder.pth of a tiny autoencoder (TAESD family) there"
+            "the recipe reconstructs real pictures: give the folder with a tiny autoencoder's *_encoder.pth "
+            "and *_decoder.pth with --weights"
         )
-    return TinyAutoencoder.load(encoder[0], decoder[0])
+    return TinyAutoencoder.load(*find_autoencoder(weights))
 
 
 def _pass(network: TinyAutoencoder, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

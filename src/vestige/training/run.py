@@ -16,6 +16,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,14 @@ import vestige
 from vestige.data.manifest import Row, read_manifest, sha256_of
 from vestige.errors import ConfigError, DataError
 from vestige.methods.base import Network
-from vestige.training import logistic, sources
-from vestige.training.cache import build_cache
+from vestige.progress import Progress
+from vestige.training import fixed, logistic, sources
+from vestige.training.cache import build_cache, facts_of
 from vestige.training.examples import Examples, label_views, score_rows
-from vestige.training.progress import Progress
 from vestige.training.recipe import Recipe, read_recipe
 from vestige.training.reconstruct import reconstruct
-from vestige.training.views import deal_groups, plan
+from vestige.training.variants import WHOLE, Variant
+from vestige.training.views import View, capped, deal_groups, plan
 
 RECIPE = "recipe.yaml"
 RUN = "run.json"
@@ -41,6 +43,7 @@ HELD_OUT = "held-out.csv"
 NETWORK = "network.safetensors"
 
 Fit = Callable[[Network, Examples, npt.NDArray[np.bool_], Recipe, Path, Progress], None]
+SOLVERS: dict[str, Fit] = {"logistic": logistic.fit, "sources": sources.fit, "none": fixed.fit}
 
 
 def train(
@@ -57,28 +60,95 @@ def train(
         ConfigError: the recipe is wrong, weights are missing, or the folder belongs to something else.
         DataError: the manifest or one of its pictures cannot be read, or it has too few groups.
     """
-    progress = progress or Progress()
+    shop = open_shop(recipe_path, manifest, weights, folder, progress or Progress())
+    fit_run(shop, WHOLE, folder)
+    shop.progress.say(f"trained; now: vestige export {folder} --data {manifest} --out PACKAGE")
+
+
+@dataclass
+class Shop:
+    """A recipe with its pictures and their frozen features: what all fits of it share."""
+
+    recipe_path: Path
+    recipe: Recipe
+    manifest: Path
+    rows: list[Row]
+    weights: Path | None
+    examples: Examples
+    progress: Progress
+
+
+def open_shop(
+    recipe_path: Path, manifest: Path, weights: Path | None, folder: Path, progress: Progress
+) -> Shop:
+    """Read a recipe and compute the frozen features of all its views, kept in `folder`.
+
+    Raises:
+        ConfigError, DataError: as `train`.
+    """
     recipe = read_recipe(recipe_path)
-    rows = read_manifest(manifest, recipe.data.split)
+    rows = used_rows(recipe, manifest)
     _require_groups(rows, recipe.calibration.folds, manifest)
     network = new_network(recipe, weights)
-    _claim(folder, recipe_path, recipe, manifest, network)
+    _claim(folder, recipe_path, recipe, manifest, network, WHOLE)
+    examples = make_examples(recipe, rows, weights, network, folder, progress)
+    return Shop(recipe_path, recipe, manifest, rows, weights, examples, progress)
 
-    reconstructions = reconstruct(recipe, rows, weights, folder / "reconstructions", progress)
-    views = plan(recipe.data, len(rows), sorted(reconstructions))
-    buckets = build_cache(recipe, rows, views, reconstructions, network, folder / "cache", progress)
-    examples = label_views(recipe, rows, views, buckets)
 
+def fit_run(shop: Shop, variant: Variant, folder: Path) -> None:
+    """Fit a variant of a recipe, its held-out folds first; what is done in `folder` already is kept.
+
+    Raises:
+        ConfigError: the folder belongs to something else.
+        DataError: the variant leaves too few groups.
+    """
+    recipe, examples, progress = shop.recipe, shop.examples, shop.progress
+    network = new_network(recipe, shop.weights)
+    _claim(folder, shop.recipe_path, recipe, shop.manifest, network, variant)
+    kept = variant.keeps(shop.rows, recipe.seed)
+    _require_groups(
+        [row for row, keep in zip(shop.rows, kept, strict=True) if keep],
+        recipe.calibration.folds,
+        shop.manifest,
+    )
+    chosen = kept[examples.rows]
     fit = _solver(recipe)
     if not (folder / HELD_OUT).exists():
-        _hold_out(recipe, rows, examples, weights, folder, fit, progress)
+        _hold_out(shop, kept, folder, fit)
     if not (folder / NETWORK).exists():
         progress.say("fitting on all groups")
-        fit(network, examples, np.ones(len(views), dtype=bool), recipe, folder / "all", progress)
+        fit(network, examples, chosen, recipe, folder / "all", progress)
         partial = folder / (NETWORK + ".part")
         save_model(network, str(partial))
         partial.replace(folder / NETWORK)
-    progress.say(f"trained; now: vestige export {folder} --data {manifest} --out PACKAGE")
+
+
+def make_examples(
+    recipe: Recipe, rows: list[Row], weights: Path | None, network: Network, folder: Path, progress: Progress
+) -> Examples:
+    """All views of a recipe with their frozen features, from `folder` as far as it holds them.
+
+    Raises:
+        ConfigError: weights are missing.
+        DataError: a picture cannot be read.
+    """
+    method, _ = recipe.parts()
+    if method.looks_at == "facts":
+        views = [View(row, 0, False) for row in range(len(rows))]
+        return label_views(recipe, rows, views, facts_of(rows, progress))
+    reconstructions = reconstruct(recipe, rows, weights, folder / "reconstructions", progress)
+    views = plan(recipe.data, len(rows), sorted(reconstructions))
+    buckets = build_cache(recipe, rows, views, reconstructions, network, folder / "cache", progress)
+    return label_views(recipe, rows, views, buckets)
+
+
+def used_rows(recipe: Recipe, manifest: Path) -> list[Row]:
+    """The rows of a manifest that a recipe trains on.
+
+    Raises:
+        DataError: the manifest cannot be read, or has no such split.
+    """
+    return capped(read_manifest(manifest, recipe.data.split), recipe.data.per_group, recipe.seed)
 
 
 def new_network(recipe: Recipe, weights: Path | None) -> Network:
@@ -105,7 +175,9 @@ def _require_groups(rows: list[Row], folds: int, manifest: Path) -> None:
             )
 
 
-def _claim(folder: Path, recipe_path: Path, recipe: Recipe, manifest: Path, network: Network) -> None:
+def _claim(
+    folder: Path, recipe_path: Path, recipe: Recipe, manifest: Path, network: Network, variant: Variant
+) -> None:
     """Make the folder this run's own, or make sure that it is."""
     tensors = network.state_dict()
     start = hashlib.sha256(b"".join(tensors[name].numpy().tobytes() for name in sorted(tensors)))
@@ -113,6 +185,7 @@ def _claim(folder: Path, recipe_path: Path, recipe: Recipe, manifest: Path, netw
         "manifest": manifest.name,
         "manifest_sha256": sha256_of(manifest),
         "starting_network_sha256": start.hexdigest(),
+        "variant": variant.model_dump(mode="json"),
         "versions": {
             "vestige": vestige.__version__,
             "torch": torch.__version__,
@@ -125,6 +198,10 @@ def _claim(folder: Path, recipe_path: Path, recipe: Recipe, manifest: Path, netw
             (read_recipe(folder / RECIPE) == recipe, "another recipe"),
             (known["manifest_sha256"] == facts["manifest_sha256"], "another manifest"),
             (known["starting_network_sha256"] == facts["starting_network_sha256"], "other starting weights"),
+            (
+                known.get("variant", WHOLE.model_dump(mode="json")) == facts["variant"],
+                "another part of the pictures",
+            ),
         ):
             if not same:
                 raise ConfigError(f"{folder}: this run was begun with {what}; choose another folder")
@@ -138,35 +215,31 @@ def _claim(folder: Path, recipe_path: Path, recipe: Recipe, manifest: Path, netw
 
 def _solver(recipe: Recipe) -> Fit:
     method, _ = recipe.parts()
-    if method.solver == "logistic":
-        return logistic.fit
-    if method.solver == "sources":
-        return sources.fit
+    if method.solver in SOLVERS:
+        return SOLVERS[method.solver]
     from vestige.training import gradient  # Lightning takes seconds to import
 
     return gradient.fit
 
 
-def _hold_out(
-    recipe: Recipe,
-    rows: list[Row],
-    examples: Examples,
-    weights: Path | None,
-    folder: Path,
-    fit: Fit,
-    progress: Progress,
-) -> None:
+def _hold_out(shop: Shop, kept: npt.NDArray[np.bool_], folder: Path, fit: Fit) -> None:
     """Score pictures with models that saw neither their source nor their generator; for the calibration."""
-    fold_of = deal_groups(rows, recipe.calibration.folds)
+    recipe, rows, examples = shop.recipe, shop.rows, shop.examples
+    chosen = kept[examples.rows]
+    # Dealt among the kept rows, so that no fold is without a class.
+    fold_of = np.full(len(rows), -1)
+    fold_of[kept] = deal_groups(
+        [row for row, keep in zip(rows, kept, strict=True) if keep], recipe.calibration.folds
+    )
     parts = [folder / f"fold-{fold}" / HELD_OUT for fold in range(recipe.calibration.used)]
     for fold, part in enumerate(parts):
         if part.exists():
             continue
-        progress.say(f"fitting without fold {fold} of {recipe.calibration.folds}")
-        network = new_network(recipe, weights)
+        shop.progress.say(f"fitting without fold {fold} of {recipe.calibration.folds}")
+        network = new_network(recipe, shop.weights)
         outside = fold_of[examples.rows] != fold
-        fit(network, examples, outside, recipe, part.parent, progress)
-        scored = score_rows(network, examples, ~outside & ~examples.reconstructed)
+        fit(network, examples, chosen & outside, recipe, part.parent, shop.progress)
+        scored = score_rows(network, examples, chosen & ~outside & ~examples.reconstructed)
         _write_csv(
             part,
             ((rows[row].name, rows[row].label, rows[row].group, f"{logit:.6f}") for row, logit in scored),

@@ -11,8 +11,8 @@ from torch import Tensor
 from vestige.errors import ConfigError
 from vestige.methods.base import Network
 from vestige.methods.source_statistics.model import SourceStatistics
+from vestige.progress import Progress
 from vestige.training.examples import Examples, batches
-from vestige.training.progress import Progress
 from vestige.training.recipe import Recipe
 
 ITERATIONS = 80

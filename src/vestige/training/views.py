@@ -12,6 +12,8 @@ from vestige.data.augment import apply_chain, random_patch
 from vestige.data.manifest import Row
 from vestige.errors import DataError, ImageError
 from vestige.images import decode
+from vestige.images.file_facts import vector
+from vestige.images.limits import PATIENT
 from vestige.training.recipe import DataSection
 
 
@@ -40,6 +42,21 @@ def plan(data: DataSection, rows: int, reconstructed: list[int]) -> list[View]:
     ]
 
 
+def capped(rows: list[Row], per_group: int | None, seed: int) -> list[Row]:
+    """At most `per_group` rows of each group of each class, drawn by seed, in the order of the manifest."""
+    if per_group is None:
+        return rows
+    groups: dict[tuple[int, str], list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault((row.label, row.group), []).append(index)
+    kept: set[int] = set()
+    for (label, group), members in groups.items():
+        # By name and not by position: adding a group must not redraw the others.
+        rng = np.random.default_rng([seed, label, *_key(group)])
+        kept.update(int(index) for index in rng.permutation(members)[:per_group])
+    return [row for index, row in enumerate(rows) if index in kept]
+
+
 def view_pixels(
     views: Sequence[View], rows: list[Row], data: DataSection, seed: int, reconstructions: Mapping[int, Path]
 ) -> list[npt.NDArray[np.uint8]]:
@@ -60,24 +77,39 @@ def view_pixels(
     for view in views:
         row = rows[view.row]
         if view.reconstructed not in sources:
-            path = reconstructions[view.row] if view.reconstructed else row.path
-            sources[view.reconstructed] = read_pixels(path)
+            source = reconstructions[view.row] if view.reconstructed else row.content()
+            sources[view.reconstructed] = read_pixels(source, row.name)
         rng = np.random.default_rng([seed, view.draw, *_key(row.name)])
         chained = apply_chain(sources[view.reconstructed], data.chain, rng)
         found.append(random_patch(chained, data.patch, rng))
     return found
 
 
-def read_pixels(path: Path) -> npt.NDArray[np.uint8]:
+def read_pixels(source: Path | bytes, name: str = "") -> npt.NDArray[np.uint8]:
     """Pixels of a picture: uint8 [H, W, 3].
+
+    Args:
+        name: how the picture is called where `source` holds its bytes.
 
     Raises:
         DataError: it cannot be read; the message names it.
     """
     try:
-        return decode(path).pixels
+        return decode(source, PATIENT).pixels
     except ImageError as error:
-        raise DataError(f"{path}: {error.reason}") from error
+        raise DataError(f"{name if isinstance(source, bytes) else source}: {error.reason}") from error
+
+
+def read_facts(row: Row) -> npt.NDArray[np.float32]:
+    """What is known of a picture's file, float32 [F] (see `vestige.images.file_facts`).
+
+    Raises:
+        DataError: it cannot be read; the message names it.
+    """
+    try:
+        return vector(decode(row.content(), PATIENT).facts)
+    except ImageError as error:
+        raise DataError(f"{row.name}: {error.reason}") from error
 
 
 def _key(name: str) -> list[int]:

@@ -1,0 +1,241 @@
+"""`vestige data`: which benchmarks are known, what lies in a folder, and its manifest."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vestige.data.check import Check
+    from vestige.data.index import Indexed
+
+data_app = typer.Typer(
+    name="data",
+    help="Data sets: known layouts, what a folder holds, manifests (needs the extra `train`).",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+ISSUES, UNREADABLE = 1, 2
+SHOWN = 10  # stray files and problems named on the terminal; all problems are in the problems file
+
+DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="Folder, Parquet file or table.")]
+As = Annotated[
+    str, typer.Option("--as", metavar="NAME", help="Read it as this benchmark (see `vestige data list`).")
+]
+Name = Annotated[
+    str, typer.Option(help="Name of the set; default the last part of PATH.", show_default=False)
+]
+Real = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Real pictures, for a set of generated ones only (Synthbuster)."),
+]
+Workers = Annotated[int, typer.Option(min=1, max=64, help="Threads that read pictures.")]
+
+
+@data_app.command("list")
+def list_benchmarks(
+    json: Annotated[
+        bool, typer.Option("--json", help="Everything that is known, as one JSON array.")
+    ] = False,
+) -> None:
+    """List the benchmarks whose layout is known."""
+    _needs("yaml")
+    from vestige.data.catalogue import benchmarks
+
+    if json:
+        from json import dumps
+
+        print(dumps([one.model_dump(mode="json") for one in benchmarks()], indent=2, ensure_ascii=False))
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "title", "year", "groups", "licence", "how to get it"):
+        table.add_column(column, overflow="fold")
+    for one in benchmarks():
+        access = f"{one.access.conditions} {one.access.url}".strip()
+        year = str(one.paper.year) if one.paper else ""
+        table.add_row(one.name, one.title, year, str(len(one.groups) or ""), one.licence, access)
+    _console().print(table)
+
+
+@data_app.command("inspect")
+def inspect_folder(
+    path: DataPath,
+    benchmark: As = "",
+    name: Name = "",
+    real: Real = None,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Headers read of each group and class; 0 reads all.")
+    ] = 64,
+    workers: Workers = 2,
+) -> None:
+    """Say what a folder holds: benchmark, pictures per group and class, formats, sizes. Writes nothing."""
+    _needs("yaml", "pyarrow")
+    from vestige.data.index import inspect
+    from vestige.progress import Progress
+
+    indexed = inspect(
+        path, benchmark or None, name=name, real=real, most=sample, workers=workers, track=Progress().track
+    )
+    _report(indexed, f"formats and sizes from {indexed.looked} headers")
+
+
+@data_app.command("index")
+def index_folder(
+    path: DataPath,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The manifest, .csv or .parquet.")],
+    benchmark: As = "",
+    name: Name = "",
+    real: Real = None,
+    check: Annotated[
+        str, typer.Option(metavar="full|header", help="Decode every picture, or read headers only.")
+    ] = "full",
+    no_hash: Annotated[bool, typer.Option("--no-hash", help="Leave the column sha256 empty.")] = False,
+    workers: Workers = 2,
+) -> None:
+    """Write a manifest of a data set; an interrupted run goes on where it was.
+
+    Pictures that cannot be read are listed in FILE.problems.csv and get no row. Exit code: 0 done, 2 some
+    picture could not be read (the rest is done).
+    """
+    _needs("yaml", "pyarrow")
+    from vestige.data.index import index
+    from vestige.progress import Progress
+
+    indexed = index(
+        path,
+        out,
+        benchmark or None,
+        name=name,
+        real=real,
+        check=_check(check),
+        hashes=not no_hash,
+        workers=workers,
+        track=Progress().track,
+    )
+    resumed = f", {indexed.resumed} of them in an earlier run" if indexed.resumed else ""
+    _report(indexed, f"{indexed.looked} pictures read{resumed}")
+    print(f"{out}: {len(indexed.rows)} rows")
+    if indexed.problems:
+        print(f"{out.with_suffix('.problems.csv')}: {len(indexed.problems)} pictures that cannot be read")
+        raise typer.Exit(UNREADABLE)
+
+
+@data_app.command("audit")
+def audit_manifest(
+    manifest: Annotated[
+        Path,
+        typer.Argument(metavar="MANIFEST", help="Manifest, CSV or Parquet (vestige data index makes one)."),
+    ],
+    json: Annotated[bool, typer.Option("--json", help="The audit as JSON on stdout.")] = False,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the audit as a Markdown page.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=100, help="Shortcuts are measured on at most about so many pictures.")
+    ] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of folds, resamples and the sample.")] = 0,
+    workers: Workers = 2,
+) -> None:
+    """Say what gives the classes of a data set away without a look at what makes a picture generated.
+
+    Format, size, JPEG quality, metadata, colour and so on, each alone; duplicates, leakage between splits,
+    composition. Exit code: 0 no issue, 1 at least one issue, 2 the data set cannot be read.
+    """
+    _needs("sklearn", "pyarrow")
+    from vestige.data.manifest import read_manifest
+    from vestige.evaluation.audit import render_markdown, render_terminal, run_audit
+    from vestige.progress import Progress
+
+    found = run_audit(
+        read_manifest(manifest),
+        name=manifest.stem,
+        seed=seed,
+        limit=limit,
+        workers=workers,
+        progress=Progress().counter("reading pictures"),
+    )
+    if markdown is not None:
+        markdown.write_text(render_markdown(found), encoding="utf-8")
+    if json:
+        print(found.model_dump_json(indent=2))
+    else:
+        render_terminal(found, _console())
+    if found.issues:
+        raise typer.Exit(ISSUES)
+
+
+def _report(indexed: "Indexed", looked: str) -> None:
+    """Counts, findings and what was left out, on stdout."""
+    from rich.table import Table
+    from rich.text import Text
+
+    found = indexed.found
+    print(f"{found.name}: {found.benchmark.title} ({found.benchmark.name}), {looked}")
+    table = Table(box=None, pad_edge=False)
+    splits = any(line.split for line in indexed.lines)
+    for column in (*(["split"] if splits else []), "group"):
+        table.add_column(column, overflow="fold")
+    for column in ("real", "generated", "unreadable"):
+        table.add_column(column, justify="right")
+    table.add_column("real: format, sides", overflow="fold")
+    table.add_column("generated: format, sides", overflow="fold")
+    for line in indexed.lines:
+        counts = (str(line.real), str(line.generated), str(line.unreadable or ""))
+        cells = (*([line.split] if splits else []), line.group, *counts, line.looks(0), line.looks(1))
+        table.add_row(*map(Text, cells))
+    _console().print(table)
+    real = sum(line.real for line in indexed.lines)
+    generated = sum(line.generated for line in indexed.lines)
+    print(f"in all {real} real and {generated} generated pictures")
+    for finding in found.findings:
+        print(f"finding: {finding}")
+    _some("left out, no part of the set", found.stray)
+    _some("cannot be read", [f"{path}: {reason}" for path, reason in indexed.problems])
+
+
+def _some(what: str, names: list[str]) -> None:
+    if not names:
+        return
+    print(f"{what}: {len(names)}")
+    for name in names[:SHOWN]:
+        # Names on the disk need not be text, and a terminal takes only that.
+        print(f"  {name.encode(errors='backslashreplace').decode()}")
+    if len(names) > SHOWN:
+        print(f"  and {len(names) - SHOWN} more")
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # a file or a pipe has no width, and folded cells are hard to search
+    return console
+
+
+def _check(text: str) -> "Check":
+    from vestige.errors import ConfigError
+
+    if text == "full":
+        return "full"
+    if text == "header":
+        return "header"
+    raise ConfigError(f"--check takes full or header, not {text!r}")
+
+
+def _needs(*modules: str) -> None:
+    from importlib.util import find_spec
+
+    from vestige.errors import ConfigError
+
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        names = ", ".join(missing)
+        raise ConfigError(
+            f"this command needs the extra 'train' ({names} missing): pip install 'vestige[train]'"
+        )
