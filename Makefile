@@ -40,9 +40,10 @@ unit: $(DEV)/.installed
 bench: $(DEV)/.installed
 	$(DEV)/bin/python benchmarks/speed.py
 
-# The tables in docs/results again, from the scores kept beside them.
+# Generated pages again: the tables in docs/results from the scores kept beside them, and lists in docs.
 docs-tables: $(DEV)/.installed
-	for folder in docs/results/*/; do $(DEV)/bin/vestige bench --out $$folder; done
+	$(DEV)/bin/python -m vestige.evaluation.docs docs
+	for folder in docs/results/*/; do $(DEV)/bin/vestige bench --out $$folder || exit 1; done
 
 clean:
 	rm -rf $(DEV) $(DEMO) $(REPORT) dist build

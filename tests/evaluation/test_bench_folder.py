@@ -168,7 +168,7 @@ def test_models_without_common_pictures_are_not_compared_blindly(tmp_path: Path)
     )
     row = tables.ranking([kept(out), shorter]).rows[1]
     assert row[1] == "9 / 12"
-    assert row[5] == "+0.000 (+0.000 to +0.000, 21 common pictures)", "the same ranking on common pictures"
+    assert row[5] == "+0.000 (+0.000, +0.000) on 21 common pictures", "the same ranking on common pictures"
 
 
 def test_a_warning_where_the_model_knows_the_sources(tmp_path: Path) -> None:
@@ -208,6 +208,7 @@ def test_the_report_of_a_killed_bench_shows_what_there_is(
 
 
 def test_one_bench_at_a_time(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl", reason="the system has no such locks")
     script = (
         "import sys\nfrom pathlib import Path\nfrom vestige.evaluation.lock import only_one\n"
         "with only_one(Path(sys.argv[1])): print('held')"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from vestige.evaluation.docs import pages
 from vestige.evaluation.report import render
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -17,3 +18,8 @@ def test_there_are_results() -> None:
 @pytest.mark.parametrize("folder", PAGES, ids=lambda folder: folder.name)
 def test_no_table_was_typed(folder: Path) -> None:
     assert (folder / "README.md").read_text(encoding="utf-8") == render(folder)
+
+
+@pytest.mark.parametrize("name", sorted(pages()))
+def test_no_list_was_typed(name: str) -> None:
+    assert (RESULTS.parent / name).read_text(encoding="utf-8") == pages()[name]

@@ -100,7 +100,8 @@ def write_to_card(out: Path, package: Path) -> ModelCard:
             scores = read_scores(out / "scores" / entry.file)
             most = pooled[entry.data]
             some = f", at most {most} pictures of each class" if most is not None else ""
-            results += tables.measured(scores, f"{entry.data}, {entry.condition}{some}")
+            known = f", {entry.seen} pictures from sources it was trained on" if entry.seen else ""
+            results += tables.measured(scores, f"{entry.data}, {entry.condition}{some}{known}")
     updated = card.model_copy(update={"results": results})
     (package / CARD).write_text(updated.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return updated

@@ -15,6 +15,7 @@ from vestige.evaluation.protocols import DeliverySummary, summarise
 from vestige.evaluation.protocols.delivery import AS_FOUND, way_conditions
 from vestige.evaluation.protocols.delivery import FAMILY as DELIVERY
 from vestige.evaluation.protocols.delivery import NAMES as DELIVERY_WAYS
+from vestige.evaluation.protocols.delivery_summary import Share
 from vestige.evaluation.published import beside, published
 from vestige.evaluation.scores import Scores
 from vestige.evaluation.table import Table
@@ -78,8 +79,7 @@ def chapters(out: Path, state: Bench) -> list[Chapter]:
 def _protocol(state: Bench, data: DataSet, condition: str, kind: str, scores: list[Scores]) -> Chapter:
     first = scores[0]
     texts = [state.conditions.get(condition, "")]
-    if data.sample is not None:
-        texts.append(f"A sample: at most {data.sample} pictures of each class, spread over the groups.")
+    texts += _sampled(data)
     texts += _seen(state, data, condition)
     found: list[Table] = []
     if data.pooled:
@@ -102,6 +102,12 @@ def _protocol(state: Bench, data: DataSet, condition: str, kind: str, scores: li
         stated = {figure.metric for figure in published(data.benchmark)}
         found += [_published(data.benchmark, scores, metric) for metric in ("AP", "Acc") if metric in stated]
     return Chapter(f"{data.name}, {condition}", texts, found, scores, pooled=data.pooled)
+
+
+def _sampled(data: DataSet) -> list[str]:
+    if data.sample is None:
+        return []
+    return [f"A sample: at most {data.sample} pictures of each class, spread over the groups."]
 
 
 def _seen(state: Bench, data: DataSet, condition: str) -> list[str]:
@@ -155,7 +161,10 @@ def _audit(out: Path, data: DataSet) -> Chapter | None:
 def _sweep(data: DataSet, sweep: Sweep) -> Chapter:
     return Chapter(
         f"{data.name}: perturbations",
-        ["Each condition begins with the centre square at exactly 512 px; the first row is undisturbed."],
+        [
+            "Each condition begins with the centre square at exactly 512 px; the first row is undisturbed.",
+            *_sampled(data),
+        ],
         [
             tables.robustness(sweep),
             *tables.not_scored([one for some in sweep.values() for level in some for one in level[2]]),
@@ -172,7 +181,10 @@ def _delivery(data: DataSet, delivered: dict[str, list[Scores]]) -> Chapter:
             by_model.setdefault(scores.model, {})[way] = scores
     wanted = [condition.title for condition in way_conditions()]
     whole = {model: ways for model, ways in by_model.items() if not set(wanted) - set(ways)}
-    texts = ["What a picture shows does not depend on how its bytes travelled; nor should the verdict."]
+    texts = [
+        "What a picture shows does not depend on how its bytes travelled; nor should the verdict.",
+        *_sampled(data),
+    ]
     if len(whole) < len(by_model):
         texts.append(
             f"The test needs all {len(wanted)} ways. Not scored in all of them: "
@@ -207,8 +219,8 @@ def _delivery_rows(model: str, summary: DeliverySummary) -> list[list[str]]:
             f"{part.pictures} {name}" if name != "all" else str(part.pictures),
             _text(part.ranges.median),
             _text(part.ranges.p95),
-            f"{part.flips.count} ({part.flips.share.value:.0%})",
-            f"{part.changes.count} ({_text(part.changes.share, 2)})",
+            _share(part.flips, part.pictures),
+            _share(part.changes, part.pictures),
         ]
         for name, part in summary.classes.items()
     ]
@@ -237,3 +249,11 @@ def _summary(per_way: list[Scores]) -> tuple[DeliverySummary, int]:
 
 def _text(interval: Interval, digits: int = 3) -> str:
     return f"{interval.value:.{digits}f} ({interval.low:.{digits}f}-{interval.high:.{digits}f})"
+
+
+def _share(share: Share, pictures: int) -> str:
+    low, high = share.share.low, share.share.high
+    if share.count in {0, pictures}:
+        # A bootstrap of pictures that are all alike has no width, which would pass for certainty.
+        low, high = metrics.wilson(share.count, pictures)
+    return f"{share.count} ({share.share.value:.0%}, {low:.0%}-{high:.0%})"

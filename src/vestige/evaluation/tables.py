@@ -169,7 +169,9 @@ def _names(names: set[str]) -> str:
 def _most_accused(scores: Scores) -> str:
     found = metrics.real_groups(scores.labels, scores.probabilities, scores.groups, scores.thresholds[1])
     worst = metrics.worst_real_group(found)
-    return NOTHING if worst is None else f"{worst.name}: {worst.accused} of {worst.count}"
+    if worst is None:
+        return NOTHING
+    return f"{worst.name}: {worst.accused} of {worst.count}" if worst.accused else "none"
 
 
 def by_generator(scores: Scores) -> Table:
@@ -355,8 +357,8 @@ def _difference(scores: Scores, first: Scores) -> str:
     found = metrics.difference(
         metrics.auroc, mine.labels, mine.logits, first.logits[theirs], draws_of(mine).by_group
     )
-    some = "" if len(ours) == len(scores.paths) == len(first.paths) else f", {len(ours)} common pictures"
-    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f}{some})"
+    some = "" if len(ours) == len(scores.paths) == len(first.paths) else f" on {len(ours)} common pictures"
+    return f"{found.value:+.3f} ({found.low:+.3f}, {found.high:+.3f}){some}"
 
 
 def _common(a: Scores, b: Scores) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
