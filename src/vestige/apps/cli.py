@@ -200,12 +200,13 @@ def bench(
     out: Annotated[Path, typer.Option(help="Folder of the bench: scores, tables, report.")],
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Manifest of pictures to be scored (vestige data index makes one)."),
+        typer.Option(help="Manifest of pictures to be scored (vestige data index makes one); repeatable."),
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Model name or package folder; the first is reported in detail.", show_default="first"
+            help="Model name or package folder, repeatable; the first is reported in detail.",
+            show_default="first",
         ),
     ] = None,
     protocol: Annotated[
