@@ -207,6 +207,26 @@ def test_the_report_of_a_killed_bench_shows_what_there_is(
     assert "Not scored in all of them: other 1.0." in page
 
 
+def test_pictures_that_nothing_can_read_leave_a_report(tmp_path: Path) -> None:
+    data, out = write_pictures(tmp_path / "set", each=2), tmp_path / "bench"
+    for picture in data.parent.glob("*.jpg"):
+        picture.write_bytes(b"gone")
+    wanted = ("as-found", "sweep-blur", "delivery")
+    bench(plan(data, write_package(tmp_path / "a"), protocols=wanted, audit=True), out)
+    write_report(out)
+    page = (out / PAGE).read_text()
+    assert "Pictures without a score for some way, left out: 4 by brightness 1.0." in page
+    assert "Without a score: 4 pictures" in page
+
+
+def test_an_audit_of_other_pictures_is_not_shown(tmp_path: Path) -> None:
+    data, package, out = write_pictures(tmp_path / "set"), write_package(tmp_path / "a"), tmp_path / "bench"
+    bench(plan(data, package, audit=True), out)
+    bench(plan(data, package, sample=3), out)
+    write_report(out)
+    assert "VA101" not in (out / PAGE).read_text()
+
+
 def test_one_bench_at_a_time(tmp_path: Path) -> None:
     pytest.importorskip("fcntl", reason="the system has no such locks")
     script = (

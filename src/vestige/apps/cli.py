@@ -9,6 +9,7 @@ import typer
 
 import vestige
 from vestige.apps.data import data_app
+from vestige.apps.needs import needs
 from vestige.errors import VestigeError
 
 app = typer.Typer(
@@ -294,11 +295,7 @@ def _one_of(**choices: bool) -> "Format | None":
 
 
 def _workshop() -> None:
-    from importlib.util import find_spec
-
-    from vestige.errors import ConfigError
-
-    needed = (
+    needs(
         "torch",
         "lightning",
         "sklearn",
@@ -309,9 +306,3 @@ def _workshop() -> None:
         "pyarrow",
         "matplotlib",
     )
-    missing = [name for name in needed if find_spec(name) is None]
-    if missing:
-        names = ", ".join(missing)
-        raise ConfigError(
-            f"this command needs the extra 'train' ({names} missing): pip install 'vestige[train]'"
-        )

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vestige.apps.needs import needs
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -42,7 +44,7 @@ def list_benchmarks(
     ] = False,
 ) -> None:
     """List the benchmarks whose layout is known."""
-    _needs("yaml")
+    needs("yaml")
     from vestige.data.catalogue import benchmarks
 
     if json:
@@ -74,7 +76,7 @@ def inspect_folder(
     workers: Workers = 2,
 ) -> None:
     """Say what a folder holds: benchmark, pictures per group and class, formats, sizes. Writes nothing."""
-    _needs("yaml", "pyarrow")
+    needs("yaml", "pyarrow")
     from vestige.data.index import inspect
     from vestige.progress import Progress
 
@@ -102,7 +104,7 @@ def index_folder(
     Pictures that cannot be read are listed in FILE.problems.csv and get no row. Exit code: 0 done, 2 some
     picture could not be read (the rest is done).
     """
-    _needs("yaml", "pyarrow")
+    needs("yaml", "pyarrow")
     from vestige.data.index import index
     from vestige.progress import Progress
 
@@ -146,7 +148,7 @@ def audit_manifest(
     Format, size, JPEG quality, metadata, colour and so on, each alone; duplicates, leakage between splits,
     composition. Exit code: 0 no issue, 1 at least one issue, 2 the data set cannot be read.
     """
-    _needs("sklearn", "pyarrow")
+    needs("sklearn", "pyarrow")
     from vestige.data.manifest import read_manifest
     from vestige.evaluation.audit import render_markdown, render_terminal, run_audit
     from vestige.progress import Progress
@@ -226,16 +228,3 @@ def _check(text: str) -> "Check":
     if text == "header":
         return "header"
     raise ConfigError(f"--check takes full or header, not {text!r}")
-
-
-def _needs(*modules: str) -> None:
-    from importlib.util import find_spec
-
-    from vestige.errors import ConfigError
-
-    missing = [module for module in modules if find_spec(module) is None]
-    if missing:
-        names = ", ".join(missing)
-        raise ConfigError(
-            f"this command needs the extra 'train' ({names} missing): pip install 'vestige[train]'"
-        )

@@ -4,36 +4,10 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from vestige.errors import ImageError
-from vestige.images.sniff import sniff
+from vestige.images.meant import is_meant_as_picture
 
 STDIN = "-"
-HEAD = 512  # bytes that tell a picture from other files
-
-# Inside a folder, a file with such a name is meant as a picture even if its content is not one.
-PICTURE_NAMES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".mpo",
-        ".png",
-        ".apng",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".bmp",
-        ".dib",
-        ".gif",
-        ".avif",
-        ".heic",
-        ".heif",
-        ".hif",
-    ]
-)
 
 
 @dataclass
@@ -79,20 +53,7 @@ def _walk(folder: str, left_out: list[str]) -> Iterator[str]:
         folders.sort()
         for name in sorted(files):
             path = os.path.join(parent, name)
-            if _is_picture(path):
+            if is_meant_as_picture(path):
                 yield path
             else:
                 left_out.append(path)
-
-
-def _is_picture(path: str) -> bool:
-    if Path(path).suffix.lower() in PICTURE_NAMES:
-        return True
-    try:
-        with open(path, "rb") as file:
-            sniff(file.read(HEAD))
-    except ImageError:
-        return False
-    except OSError:
-        return True  # unreadable: the scan says so, by name
-    return True

@@ -45,6 +45,7 @@ class DataSet(_Strict):
         sample: pictures of each class at most, spread over the groups; None: all.
         benchmark: name of the published benchmark that it is, "" if none.
         pooled: whether all of it was scored by the same models.
+        audited: whether the report shows its audit.
     """
 
     name: str
@@ -54,6 +55,7 @@ class DataSet(_Strict):
     sample: int | None = None
     benchmark: str = ""
     pooled: bool = True
+    audited: bool = True
 
 
 class Entry(_Strict):
@@ -221,6 +223,7 @@ def _sets(plan: Plan) -> list[tuple[DataSet, list[Row]]]:
                 generated=counts[1],
                 sample=plan.sample,
                 benchmark=plan.benchmark,
+                audited=plan.audit,
             ),
             rows,
         )

@@ -138,7 +138,8 @@ def _published(benchmark: str, scores: list[Scores], metric: str) -> Table:
 
 def _audit(out: Path, data: DataSet) -> Chapter | None:
     path = audit_file(out, data.name)
-    if not path.exists():
+    # One from an earlier call may be about other pictures.
+    if not data.audited or not path.exists():
         return None
     try:
         audit = Audit.model_validate_json(path.read_text(encoding="utf-8"))
@@ -192,11 +193,11 @@ def _delivery(data: DataSet, delivered: dict[str, list[Scores]]) -> Chapter:
         )
     rows, lost = [], []
     for model, ways in whole.items():
-        per_way = [ways[way] for way in wanted]
-        summary, missing = _summary(per_way)
+        summary, missing = _summary([ways[way] for way in wanted])
         if missing:
             lost.append(f"{missing} by {model}")
-        rows += _delivery_rows(model, summary)
+        if summary is not None:
+            rows += _delivery_rows(model, summary)
     columns = [
         "model",
         "pictures",
@@ -205,9 +206,9 @@ def _delivery(data: DataSet, delivered: dict[str, list[Scores]]) -> Chapter:
         "flips between generated and real",
         "verdict not always the same",
     ]
-    note = f"One picture, {len(wanted)} ways to ship it; 95 % intervals by source picture."
     if lost:
-        note += f" Pictures without a score for some way, left out: {', '.join(lost)}."
+        texts.append(f"Pictures without a score for some way, left out: {', '.join(lost)}.")
+    note = f"One picture, {len(wanted)} ways to ship it; 95 % intervals by source picture."
     title = f"Spread of the score over {len(wanted)} ways of delivery"
     return Chapter(heading, texts, [Table(title, columns, rows, note)] if rows else [])
 
@@ -226,8 +227,8 @@ def _delivery_rows(model: str, summary: DeliverySummary) -> list[list[str]]:
     ]
 
 
-def _summary(per_way: list[Scores]) -> tuple[DeliverySummary, int]:
-    """The summary over pictures with a score for every way, and how many have none for some way."""
+def _summary(per_way: list[Scores]) -> tuple[DeliverySummary | None, int]:
+    """The summary over pictures with a score for every way, if any; and how many have none for some way."""
     places = [{path: index for index, path in enumerate(scores.paths)} for scores in per_way]
     whole = [path for path in per_way[0].paths if all(path in place for place in places)]
     every = {
@@ -235,6 +236,8 @@ def _summary(per_way: list[Scores]) -> tuple[DeliverySummary, int]:
         for scores in per_way
         for path in (*scores.paths, *(path for path, _ in (*scores.unreadable, *scores.left_out)))
     }
+    if not whole:
+        return None, len(every)
     index = [[place[path] for place in places] for path in whole]
     labels = np.array([per_way[0].labels[row[0]] for row in index], dtype=np.int64)
     summary = summarise(

@@ -3,17 +3,11 @@
 import os
 from dataclasses import dataclass, field
 
-from vestige.errors import DataError, ImageError
-from vestige.images.sniff import sniff
+from vestige.errors import DataError
+from vestige.images.meant import is_meant_as_picture
 
-# A file with such a name is meant as a picture, even if its content is none.
-PICTURES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".dib",
-     ".gif", ".avif", ".heic", ".heif", ".hif")
-)  # fmt: skip
 # What operating systems and archivers leave behind; hidden files too.
 _JUNK = {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"}
-_HEAD = 512  # bytes that tell a picture from other files
 # Ends without a picture or a table that other tools bring along: not worth opening.
 _OTHERS = (".txt", ".md", ".csv", ".json", ".jsonl", ".parquet", ".zip", ".tar", ".gz", ".py", ".sh", ".pdf")
 
@@ -102,16 +96,4 @@ def _walk(tree: Tree, parts: tuple[str, ...], above: frozenset[tuple[int, int]])
 
 
 def _is_picture(item: "os.DirEntry[str]") -> bool:
-    ending = os.path.splitext(item.name)[1].lower()
-    if ending in PICTURES:
-        return True
-    if ending in _OTHERS or not os.path.isfile(item):
-        return False
-    try:
-        with open(item.path, "rb") as file:
-            sniff(file.read(_HEAD))
-    except ImageError:
-        return False
-    except OSError:
-        return True  # unreadable: it is named as such when the pictures are read
-    return True
+    return os.path.splitext(item.name)[1].lower() not in _OTHERS and is_meant_as_picture(item)
