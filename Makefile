@@ -43,7 +43,8 @@ bench: $(DEV)/.installed
 # Generated pages again: the tables in docs/results from the scores kept beside them, and lists in docs.
 docs-tables: $(DEV)/.installed
 	$(DEV)/bin/python -m vestige.evaluation.docs docs
-	for folder in docs/results/*/; do $(DEV)/bin/vestige bench --out $$folder || exit 1; done
+	for file in docs/results/*/bench.json; do $(DEV)/bin/vestige bench --out $$(dirname $$file) || exit 1; done
+	for file in docs/results/*/ablation.json; do $(DEV)/bin/vestige ablate --out $$(dirname $$file) || exit 1; done
 
 clean:
 	rm -rf $(DEV) $(DEMO) $(REPORT) dist build

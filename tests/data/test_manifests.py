@@ -66,3 +66,6 @@ def test_unreadable_files(tmp_path: Path) -> None:
 
 def test_hash(tmp_path: Path) -> None:
     assert sha256_of(write(tmp_path, "")).startswith("e3b0c44298fc1c149afbf4c8996fb924")
+    for name in ("absent.csv", "."):
+        with pytest.raises(DataError, match=r": cannot be read \("):
+            sha256_of(tmp_path / name)

@@ -236,7 +236,7 @@ def test_one_bench_at_a_time(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, str(tmp_path)]
     with only_one(tmp_path):
         refused = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert "another bench is at work there" in refused.stderr
+        assert "another command of vestige is at work there" in refused.stderr
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "held\n"
 
 

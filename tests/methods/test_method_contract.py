@@ -30,6 +30,22 @@ TINY: dict[str, dict[str, Any]] = {
         "image": 64,
         "projection": 16,
     },
+    "gensign": {
+        "rgb": {
+            "tower": {
+                "width": 32,
+                "layers": 2,
+                "heads": 2,
+                "feed_forward": 64,
+                "patch": 16,
+                "image": 64,
+                "projection": 16,
+            },
+            "lora": {"layers": 1},
+        },
+        "signature": {"extractor": {"width": 8, "blocks": 1, "groups": 4}, "form": "plain", "block": 3},
+        "width": 16,
+    },
     "npr": NARROW,
     "denoiser-residual": NARROW,
     "cnndet": NARROW,
@@ -37,6 +53,7 @@ TINY: dict[str, dict[str, Any]] = {
 # The file that a method asks for first where its starting weights are missing.
 WANTED = {
     "clip-probe": "clip*.safetensors",
+    "gensign": "clip*.safetensors",
     "autoencoder-error": "efficientnet-lite0*.pth",
     "efficientnet-statistics": "efficientnet-lite0*.pth",
     "patch-statistics": "efficientnet-lite0*.pth",

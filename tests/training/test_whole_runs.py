@@ -18,9 +18,9 @@ from vestige.inference.package import load_package
 from vestige.inference.session import Session
 from vestige.methods import registry
 from vestige.methods.references import efficientnet_statistics
-from vestige.training import cache, gradient, run
+from vestige.training import cache, features, gradient, run
 from vestige.training.export import check_parity, export, load_network
-from vestige.training.recipe import read_recipe
+from vestige.training.recipe import parse_recipe, read_recipe
 from vestige.training.run import train
 
 AS_FOUND = {"resize": 0, "blur": 0, "noise": 0, "jpeg": 0, "webp": 0}
@@ -110,7 +110,11 @@ def test_card_says_how_it_was_made(shop: Path, name: str) -> None:
         assert (card.views.kind, card.views.names) == ("facts", list(NAMES))
     else:
         assert (card.views.kind, card.views.size, card.views.count) == ("patches", 64, 2)
-    assert card.training.starting_weights == list(registry.get(name).starting_weights)
+    method, config = parse_recipe(yaml.safe_load(card.training.recipe), "card").parts()
+    used = method.starting_weights if method.weights_of is None else method.weights_of(config)
+    assert card.training.starting_weights == list(used)
+    seen = "its earlier stages had seen real pictures of these sources"
+    assert (seen in card.calibration.data) == bool(method.stages)
     assert (card.calibration.real, card.calibration.generated) == (8, 8)
     assert yaml.safe_load(card.training.recipe)["method"] == name
     assert [(source.name, source.label, source.count) for source in card.training.sources] == [
@@ -132,7 +136,7 @@ def test_an_easy_set_is_learned(shop: Path, tmp_path: Path, name: str) -> None:
 
 def test_a_finished_run_is_left_alone(shop: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_solver", lambda _: pytest.fail)
-    monkeypatch.setattr(cache, "_features", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(features, "_compute_shard", lambda *_: pytest.fail("computed again"))
     before = (shop / name / "network.safetensors").read_bytes()
     train(shop / f"{name}.yaml", shop / "set" / "manifest.csv", shop / "weights", shop / name)
     assert (shop / name / "network.safetensors").read_bytes() == before
@@ -160,16 +164,16 @@ def kill_in(patch: pytest.MonkeyPatch, stage: str) -> None:
     """Let the third shard, the second fold or the final fit end in a kill."""
     calls = 0
     if stage == "cache":
-        compute = cache._features
+        compute = features._compute_shard
 
-        def features(*given: object) -> object:
+        def killing_shard(*given: object) -> object:
             nonlocal calls
             calls += 1
             if calls == 3:
                 raise Stopped
             return compute(*given)
 
-        patch.setattr(cache, "_features", features)
+        patch.setattr(features, "_compute_shard", killing_shard)
         return
     solver = run._solver
 

@@ -1,6 +1,7 @@
 """A workshop small enough for tests: made-up pictures, a recipe, random starting weights."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vestige.data.manifest import Row
+from vestige.methods.gensign.extractor import Extractor, ExtractorConfig
 from vestige.nn.clip_vision import ClipTower, ClipTowerConfig
 from vestige.nn.efficientnet_lite import EfficientNetLite0
 from vestige.nn.tiny_autoencoder import TinyAutoencoder
@@ -22,16 +24,24 @@ torch.set_num_threads(1)
 
 SIDE = 96
 NARROW = {"widths": [8, 16], "blocks": [1, 1], "crop": 32}
+TOWER = {
+    "width": 32,
+    "layers": 2,
+    "heads": 2,
+    "feed_forward": 64,
+    "patch": 16,
+    "image": 64,
+    "projection": 16,
+}
+EXTRACTOR = {"width": 8, "blocks": 1, "groups": 4}
 # The `model` section that makes a large method small.
 MODELS: dict[str, dict[str, Any]] = {
-    "clip-probe": {
-        "width": 32,
-        "layers": 2,
-        "heads": 2,
-        "feed_forward": 64,
-        "patch": 16,
-        "image": 64,
-        "projection": 16,
+    "clip-probe": TOWER,
+    "gensign": {
+        "rgb": {"tower": TOWER, "lora": {"layers": 1}},
+        # Three blocks of the backbone instead of sixteen: export takes a second, not ten.
+        "signature": {"extractor": EXTRACTOR, "form": "plain", "block": 2},
+        "width": 16,
     },
     "npr": NARROW,
     "denoiser-residual": NARROW,
@@ -77,13 +87,23 @@ def write_weights(folder: Path) -> Path:
     autoencoder = TinyAutoencoder()
     torch.save(autoencoder.encoder.state_dict(), folder / "random_encoder.pth")
     torch.save(autoencoder.decoder.state_dict(), folder / "random_decoder.pth")
+    write_extractor(folder / "extractor")
     return folder
+
+
+def write_extractor(folder: Path) -> None:
+    """A random extractor of the size in `MODELS`, as the stage leaves it."""
+    folder.mkdir(exist_ok=True)
+    extractor = Extractor(ExtractorConfig(**EXTRACTOR))
+    save_file(extractor.state_dict(), folder / "network.safetensors")
+    record = {"config": {"model": extractor.config.model_dump(), "target": "residual"}}
+    (folder / "stage.json").write_text(json.dumps(record))
 
 
 def write_clip(folder: Path) -> Path:
     """A random CLIP tower of the size in `MODELS`, beside the other starting weights; returns the folder."""
     torch.manual_seed(0)
-    tower = ClipTower(ClipTowerConfig(**MODELS["clip-probe"]))
+    tower = ClipTower(ClipTowerConfig(**TOWER))
     save_file(tower.tower.state_dict(), folder / "clip-tiny.safetensors")
     return folder
 

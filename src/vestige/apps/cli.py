@@ -9,7 +9,7 @@ import typer
 
 import vestige
 from vestige.apps.data import data_app
-from vestige.apps.needs import needs
+from vestige.apps.workshop_cli import register
 from vestige.errors import VestigeError
 
 app = typer.Typer(
@@ -159,130 +159,67 @@ def scan(
 
 
 @app.command()
+def inspect(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.")],
+    signature: Annotated[
+        bool, typer.Option("--signature", help="Draw the picture's signature and its spectrum.")
+    ] = False,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A shipped extractor's name or an extractor package's folder.", show_default="signature"
+        ),
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder for page and pictures.", show_default="NAME-signature, right here"
+        ),
+    ] = None,
+    array: Annotated[
+        bool, typer.Option("--array", help="Also write the signature as numbers, signature.npy (float16).")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the network.")] = None,
+    max_megabytes: Annotated[float, typer.Option(min=0.001, help="A larger file is refused.")] = 64,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.001, help="A larger picture is refused; each megapixel takes 25 MB.")
+    ] = 50,
+) -> None:
+    """Look at one picture more closely; this gives no verdict.
+
+    Exit code: 0 done, 2 the picture could not be read or something is missing.
+    """
+    from vestige.errors import ConfigError
+
+    if not signature:
+        raise ConfigError("say what to inspect: --signature is what there is")
+    from vestige.apps import inspect as command
+    from vestige.images import Limits
+
+    limits = Limits(max_bytes=int(max_megabytes * 2**20), max_pixels=int(max_megapixels * 1_000_000))
+    command.run(image, command.InspectOptions(model or None, out, array, json, threads, limits))
+
+
+@app.command()
 def models() -> None:
     """List the models that came with this installation."""
-    from vestige.inference.package import load_package, shipped_models
+    from vestige.inference.package import (
+        load_extractor_package,
+        load_package,
+        shipped_extractors,
+        shipped_models,
+    )
 
     for name in shipped_models():
         card = load_package(name).card
-        print(f"{card.title}: {card.summary}")
+        print(f"{card.title} (detector): {card.summary}")
+    for name in shipped_extractors():
+        extractor = load_extractor_package(name).card
+        print(f"{extractor.title} (extractor, for inspect --signature): {extractor.summary}")
 
 
-@app.command()
-def train(
-    recipe: Annotated[Path, typer.Argument(help="Recipe, a YAML file.")],
-    data: Annotated[Path, typer.Option(help="Manifest of the pictures, a CSV file.")],
-    run: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run continues there.")],
-    weights: Annotated[Path | None, typer.Option(help="Folder with starting weights.")] = None,
-) -> None:
-    """Train a detector by a recipe (needs the extra `train`)."""
-    _workshop()
-    from vestige.training.run import train as command
-
-    command(recipe, data, weights, run)
-
-
-@app.command()
-def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    data: Annotated[Path, typer.Option(help="The manifest that the run was trained on.")],
-    out: Annotated[Path, typer.Option(help="Folder of the model package.")],
-) -> None:
-    """Write a finished run as a model package (needs the extra `train`)."""
-    _workshop()
-    from vestige.training.export import export as command
-
-    card = command(run, data, out)
-    print(f"{out}: {card.title}")
-
-
-@app.command()
-def bench(
-    out: Annotated[Path, typer.Option(help="Folder of the bench: scores, tables, report.")],
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(help="Manifest of pictures to be scored (vestige data index makes one); repeatable."),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Model name or package folder, repeatable; the first is reported in detail.",
-            show_default="first",
-        ),
-    ] = None,
-    protocol: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="as-found, web, hard, crop, sweep, sweep-jpeg, ..., delivery.", show_default="as-found"
-        ),
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Only rows of this split.")] = None,
-    sample: Annotated[
-        int | None,
-        typer.Option(min=1, help="At most so many pictures of each class, spread over the groups."),
-    ] = None,
-    benchmark: Annotated[
-        str,
-        typer.Option(help="The published benchmark that the data are: prints published figures beside ours."),
-    ] = "",
-    workers: Annotated[int, typer.Option(min=1, help="Processes that score.")] = 1,
-    title: Annotated[str, typer.Option(help="Title of the report.")] = "",
-    thumbnails: Annotated[
-        bool,
-        typer.Option(
-            "--thumbnails", help="Show the worst mistakes in the HTML report; it then holds copies."
-        ),
-    ] = False,
-    audit: Annotated[bool, typer.Option(help="Audit each data set for what its files give away.")] = True,
-    recipe: Annotated[
-        list[Path] | None, typer.Option(help="Recipe to train, for --leave-one-out and --fraction.")
-    ] = None,
-    train: Annotated[Path | None, typer.Option(help="Manifest that recipes are trained on.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Folder with starting weights.")] = None,
-    leave_one_out: Annotated[
-        bool,
-        typer.Option(
-            "--leave-one-out", help="Train once without each generator and score it with that model."
-        ),
-    ] = False,
-    fraction: Annotated[
-        list[float] | None, typer.Option(help="Train on this share of the pictures, such as 0.1; repeatable.")
-    ] = None,
-    card: Annotated[
-        Path | None, typer.Option(help="Write the first model's figures into this package's card.")
-    ] = None,
-    redo: Annotated[bool, typer.Option("--redo", help="Score again what has scores already.")] = False,
-) -> None:
-    """Score models on labelled data under named protocols and write a report (needs the extra `train`).
-
-    An interrupted bench goes on where it stopped. Without --data, the report in OUT is made again from the
-    scores kept there.
-    """
-    _workshop()
-    from vestige.apps import bench as command
-
-    command.run(
-        command.BenchOptions(
-            out=out,
-            data=data or [],
-            models=model or [],
-            protocols=protocol or ["as-found"],
-            title=title,
-            sample=sample,
-            split=split,
-            benchmark=benchmark,
-            workers=workers,
-            redo=redo,
-            audit=audit,
-            thumbnails=thumbnails,
-            recipes=recipe or [],
-            train=train,
-            weights=weights,
-            leave_one_out=leave_one_out,
-            fractions=fraction or [],
-            card=card,
-        )
-    )
+register(app)
 
 
 def _one_of(**choices: bool) -> "Format | None":
@@ -292,17 +229,3 @@ def _one_of(**choices: bool) -> "Format | None":
     if len(chosen) > 1:
         raise ConfigError(f"choose one of --{' and --'.join(chosen)}")
     return cast("Format", chosen[0]) if chosen else None
-
-
-def _workshop() -> None:
-    needs(
-        "torch",
-        "lightning",
-        "sklearn",
-        "onnx",
-        "onnxscript",
-        "safetensors",
-        "yaml",
-        "pyarrow",
-        "matplotlib",
-    )

@@ -118,8 +118,15 @@ def write_manifest(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def sha256_of(path: str | Path) -> str:
-    """Hash of a manifest file, as recorded in model cards."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    """Hash of a file, as model cards record it of a manifest.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def read_member(path: Path, member: str) -> bytes:

@@ -1,4 +1,4 @@
-"""One bench at a time in a folder: two of them would tear each other's files."""
+"""One command at a time in a folder: two of them would tear each other's files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ def only_one(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ConfigError(
-                f"{folder}: another bench is at work there; wait for it or choose another folder"
+                f"{folder}: another command of vestige is at work there; wait for it or choose another folder"
             ) from error
         yield
         path.unlink(missing_ok=True)

@@ -131,8 +131,32 @@ class Measured(_Strict):
     generated: int
 
 
-class ModelCard(_Strict):
-    """The card of a model package. Unknown keys are refused: a typing error must not pass for a setting."""
+class HeldBack(_Strict):
+    """One figure measured in training on pictures that were held back, or on others.
+
+    Attributes:
+        metric: what it is, with its unit.
+        value: the mean over the pictures.
+        low, high: nine tenths of the pictures lie between them.
+        pictures, sources: how many were measured on, and of how many sources they are.
+    """
+
+    data: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    pictures: int = Field(ge=1)
+    sources: int = Field(ge=1)
+
+
+class PackageCard(_Strict):
+    """What every card says. Unknown keys are refused: a typing error must not pass for a setting.
+
+    Attributes:
+        stages: names of the ONNX files, in the order in which they run.
+        files: sha256 of every file of the package but the card.
+    """
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -140,6 +164,29 @@ class ModelCard(_Strict):
     method: str
     summary: str
     stages: list[str] = Field(min_length=1, max_length=1)
+    training: Training
+    failure_modes: list[str]
+    licence: str
+    minimum_vestige: str
+    files: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def _stages_hashed(self) -> "PackageCard":
+        for stage in self.stages:
+            if stage not in self.files:
+                raise ValueError(f"stage {stage} has no sha256 in files")
+        return self
+
+    @property
+    def title(self) -> str:
+        """Name and version as reports show them."""
+        return f"{self.name} {self.version}"
+
+
+class ModelCard(PackageCard):
+    """The card of a detector: pictures or facts of files in, logits and verdicts out."""
+
+    kind: Literal["detector"] = "detector"
     views: Annotated[
         Annotated[Views, Tag("patches")] | Annotated[FactsView, Tag("facts")],
         Discriminator(
@@ -152,19 +199,7 @@ class ModelCard(_Strict):
     calibration: Calibration
     operating_points: list[OperatingPoint]
     abstention: Abstention
-    training: Training
     results: list[Measured] = []
-    failure_modes: list[str]
-    licence: str
-    minimum_vestige: str
-    files: dict[str, Sha256]
-
-    @model_validator(mode="after")
-    def _stages_hashed(self) -> "ModelCard":
-        for stage in self.stages:
-            if stage not in self.files:
-                raise ValueError(f"stage {stage} has no sha256 in files")
-        return self
 
     @model_validator(mode="after")
     def _facts_have_no_places(self) -> "ModelCard":
@@ -172,7 +207,23 @@ class ModelCard(_Strict):
             raise ValueError("a model that looks at the facts of the file cannot have a map output")
         return self
 
-    @property
-    def title(self) -> str:
-        """Name and version as reports show them."""
-        return f"{self.name} {self.version}"
+
+class ExtractorCard(PackageCard):
+    """The card of an extractor: pictures in, signatures of the same size out; it gives no verdict.
+
+    Its graph takes `images`, float32 [B, 3, H, W] in [0, 1], and gives `signature`, float32 [B, 3, H, W], the
+    predicted residual in units of pictures in [-1, 1]; B, H and W are free.
+
+    Attributes:
+        target: what it learned to predict: "residual" is the trace of a simulated generator, picture minus
+            reconstruction; "noise" is Gaussian noise that was added (a denoiser, to compare with).
+        input: what it was shown in training: the reconstruction or the original.
+        reach: how many pixels away a pixel still acts on a value through the convolutions; normalisation,
+            which takes in all that is shown, not counted.
+    """
+
+    kind: Literal["extractor"]
+    target: Literal["residual", "noise"]
+    input: Literal["reconstructed", "original"]
+    reach: int = Field(ge=0, le=128)
+    results: list[HeldBack] = []

@@ -1,23 +1,30 @@
-"""A model package on disk: a folder with `card.json` and the ONNX files that the card names."""
+"""A model package on disk: a folder with `card.json` and the ONNX files that the card names.
+
+There are two kinds, detectors and extractors; who asks for one is not given the other.
+"""
 
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 import vestige
 from vestige.errors import ModelPackageError
 from vestige.images import file_facts
-from vestige.inference.card import FactsView, ModelCard
+from vestige.inference.card import ExtractorCard, FactsView, ModelCard, PackageCard
 
 CARD = "card.json"
 DEFAULT_MODEL = "first"
+DEFAULT_EXTRACTOR = "signature"
+
+Card = TypeVar("Card", bound=PackageCard)
 
 
 @dataclass(frozen=True)
-class ModelPackage:
+class _Package(Generic[Card]):
     """A package whose schema and hashes were checked.
 
     Attributes:
@@ -25,68 +32,140 @@ class ModelPackage:
     """
 
     folder: Path
-    card: ModelCard
+    card: Card
     graphs: tuple[bytes, ...]
 
 
+class ModelPackage(_Package[ModelCard]):
+    """A detector, checked."""
+
+
+class ExtractorPackage(_Package[ExtractorCard]):
+    """An extractor of signatures, checked."""
+
+
 def shipped_models() -> list[str]:
-    """Names of the packages that came with this installation."""
-    root = _shipped_root()
-    return sorted(entry.name for entry in root.iterdir() if (entry / CARD).is_file()) if root.is_dir() else []
+    """Names of the detectors that came with this installation."""
+    return _shipped("detector")
+
+
+def shipped_extractors() -> list[str]:
+    """Names of the extractors that came with this installation."""
+    return _shipped("extractor")
 
 
 def load_package(name_or_path: str | Path = DEFAULT_MODEL) -> ModelPackage:
-    """Load a shipped package by name, or any package by the path of its folder.
+    """Load a shipped detector by name, or any by the path of its folder.
 
     Raises:
         ModelPackageError: not found, card unreadable or not after the schema, file missing or altered,
-            made for a newer Vestige or for other facts of the file; the message says which.
+            no detector, made for a newer Vestige or for other facts of the file; the message says which.
     """
-    folder = _locate(name_or_path)
+    folder = _locate(name_or_path, "detector")
     card = read_card(folder)
-    if _numbers(card.minimum_vestige) > _numbers(vestige.__version__):
-        raise ModelPackageError(
-            f"{folder}: needs vestige {card.minimum_vestige} or newer, this is {vestige.__version__}"
-        )
+    _check_version(folder, card)
     if isinstance(card.views, FactsView):
         _check_facts(folder, card.views.names)
-    contents = {name: _checked(folder, name, digest) for name, digest in card.files.items()}
-    return ModelPackage(folder, card, tuple(contents[stage] for stage in card.stages))
+    return ModelPackage(folder, card, _graphs(folder, card))
+
+
+def load_extractor_package(name_or_path: str | Path = DEFAULT_EXTRACTOR) -> ExtractorPackage:
+    """Load a shipped extractor by name, or any by the path of its folder.
+
+    Raises:
+        ModelPackageError: as `load_package`, or it is no extractor.
+    """
+    folder = _locate(name_or_path, "extractor")
+    card = _read(folder)
+    if not isinstance(card, ExtractorCard):
+        raise ModelPackageError(
+            f"{folder}: {card.title} is a detector, which gives verdicts and no signature: use it with "
+            "vestige scan --model"
+        )
+    _check_version(folder, card)
+    return ExtractorPackage(folder, card, _graphs(folder, card))
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Read and validate `card.json` of a package folder.
+    """Read and validate `card.json` of a detector's folder.
 
     Raises:
-        ModelPackageError: missing or invalid; all that is wrong is listed.
+        ModelPackageError: missing, invalid (all that is wrong is listed), or no detector's.
     """
+    card = _read(folder)
+    if not isinstance(card, ModelCard):
+        raise ModelPackageError(
+            f"{folder}: {card.title} is an extractor, which draws signatures and gives no verdict: use it "
+            "with vestige inspect --signature --model"
+        )
+    return card
+
+
+class _Kind(BaseModel):
+    """The one key that decides after which schema a card is read; older cards do not have it."""
+
+    kind: str = "detector"
+
+
+def _read(folder: Path) -> ModelCard | ExtractorCard:
     path = folder / CARD
     try:
         text = path.read_bytes()
     except OSError as error:
         raise ModelPackageError(f"{path}: cannot be read ({error.strerror})") from error
     try:
-        return ModelCard.model_validate_json(text)
+        kind = _Kind.model_validate_json(text).kind
+        if kind == "detector":
+            return ModelCard.model_validate_json(text)
+        if kind == "extractor":
+            return ExtractorCard.model_validate_json(text)
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in item['loc']) or 'card'}: {item['msg']}"
             for item in error.errors()
         )
         raise ModelPackageError(f"{path}: not a valid model card: {wrong}") from error
+    raise ModelPackageError(
+        f"{path}: a package of the kind {kind!r}; this vestige knows detector and extractor, a newer one may "
+        "know others"
+    )
 
 
 def _shipped_root() -> Path:
     return Path(str(resources.files("vestige"))) / "models"
 
 
-def _locate(name_or_path: str | Path) -> Path:
+def _shipped(kind: str | None = None) -> list[str]:
+    """Shipped packages, of one kind or all."""
+    root = _shipped_root()
+    names = (
+        sorted(entry.name for entry in root.iterdir() if (entry / CARD).is_file()) if root.is_dir() else []
+    )
+    return [name for name in names if kind is None or _read(root / name).kind == kind]
+
+
+def _locate(name_or_path: str | Path, kind: str) -> Path:
     path = Path(name_or_path)
     if path.is_dir():
         return path
-    if isinstance(name_or_path, str) and name_or_path in shipped_models():
+    # One of the other kind is found too: the refusal can then say what it is.
+    if isinstance(name_or_path, str) and name_or_path in _shipped():
         return _shipped_root() / name_or_path
-    known = ", ".join(shipped_models()) or "none"
-    raise ModelPackageError(f"{name_or_path}: neither a shipped model ({known}) nor a folder with {CARD}")
+    known = ", ".join(_shipped(kind)) or "none"
+    what = {"detector": "model"}.get(kind, kind)
+    raise ModelPackageError(f"{name_or_path}: neither a shipped {what} ({known}) nor a folder with {CARD}")
+
+
+def _check_version(folder: Path, card: PackageCard) -> None:
+    if _numbers(card.minimum_vestige) > _numbers(vestige.__version__):
+        raise ModelPackageError(
+            f"{folder}: needs vestige {card.minimum_vestige} or newer, this is {vestige.__version__}"
+        )
+
+
+def _graphs(folder: Path, card: PackageCard) -> tuple[bytes, ...]:
+    contents = {name: _checked(folder, name, digest) for name, digest in card.files.items()}
+    return tuple(contents[stage] for stage in card.stages)
 
 
 def _check_facts(folder: Path, names: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Run a model package's graph with ONNX Runtime."""
 
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,31 @@ def default_threads() -> int:
     return min(usable, 8)
 
 
+def open_graph(folder: Path, graph: bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session set up the way all packages run.
+
+    Args:
+        folder: of the package, for messages.
+        graph: bytes of the ONNX file.
+        threads: threads inside one operator; None: `default_threads()`.
+
+    Raises:
+        ModelPackageError: ONNX Runtime refuses the graph.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or default_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Spinning threads burn the cores that the decoder needs during a folder scan.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    available = onnxruntime.get_available_providers()
+    providers = [name for name in PROVIDERS if name in available]
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        raise ModelPackageError(f"{folder}: ONNX Runtime cannot load the graph: {error}") from error
+
+
 class Session:
     """An ONNX Runtime session for one package.
 
@@ -49,21 +75,7 @@ class Session:
     """
 
     def __init__(self, package: ModelPackage, threads: int | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or default_threads()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Spinning threads burn the cores that the decoder needs during a folder scan.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        available = onnxruntime.get_available_providers()
-        try:
-            self._session = onnxruntime.InferenceSession(
-                package.graphs[0], options, providers=[name for name in PROVIDERS if name in available]
-            )
-        except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise ModelPackageError(
-                f"{package.folder}: ONNX Runtime cannot load the graph: {error}"
-            ) from error
+        self._session = open_graph(package.folder, package.graphs[0], threads)
         outputs = package.card.outputs
         self._names = [outputs.logit] + ([outputs.map] if outputs.map else [])
         known = {output.name for output in self._session.get_outputs()}

@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from vestige.methods.stage import Stage
+
 
 class Output(NamedTuple):
     """What every detector says.
@@ -25,6 +27,19 @@ class Output(NamedTuple):
     map: Tensor | None = None
 
 
+class FrozenPart(NamedTuple):
+    """A piece of what a network computes before training, kept on disk where other networks find it.
+
+    Attributes:
+        description: what `module` computes, as far as its weights do not say it: architecture, options, which
+            output. Two modules with the same description and the same weights give the same features.
+        module: float32 images [B, 3, H, W] in [0, 1] -> one tensor with B rows; never trained.
+    """
+
+    description: str
+    module: nn.Module
+
+
 class Network(nn.Module):
     """A detector: images in, `Output` out; normalisation lives inside, so it travels with the export.
 
@@ -34,8 +49,15 @@ class Network(nn.Module):
 
     linear: nn.Linear
 
+    def parts(self) -> tuple[FrozenPart, ...]:
+        """What `frozen` is made of, each computed on its own; by default nothing: not divided.
+
+        A part that another network has too is computed once for both.
+        """
+        return ()
+
     def frozen(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Everything before the trained part.
+        """Everything before the trained part; by default what the parts say.
 
         Args:
             images: float32 [B, 3, H, W] in [0, 1].
@@ -43,7 +65,10 @@ class Network(nn.Module):
         Returns:
             Tensors with B rows each.
         """
-        raise NotImplementedError
+        parts = self.parts()
+        if not parts:
+            raise NotImplementedError(f"{type(self).__name__} has neither parts nor a frozen of its own")
+        return tuple(part.module(images) for part in parts)
 
     def embed(self, *features: Tensor) -> Tensor:
         """What the last layer sees, [B, D], from what `frozen` returned."""
@@ -56,6 +81,8 @@ class Network(nn.Module):
     def prepare(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Fit whatever depends on the data but is not trained, such as a standardisation; by default nothing.
 
+        What is fitted are buffers: checkpoints hold no frozen parameters.
+
         Args:
             batches: what `frozen` returned for some training views.
         """
@@ -63,6 +90,13 @@ class Network(nn.Module):
     def fresh_parameters(self) -> list[nn.Parameter]:
         """Parameters without a pretrained start, which may learn faster; by default none."""
         return []
+
+    def exportable(self) -> "Network":
+        """What is exported in its place: the same answers from fewer or simpler layers; by default itself.
+
+        This network stays as it is: what a run keeps must load into a network that was built anew.
+        """
+        return self
 
     def forward(self, images: Tensor) -> Output:
         """float32 [B, 3, H, W] in [0, 1] -> `Output`."""
@@ -82,9 +116,11 @@ class Method:
         solver: how the head is fitted: "logistic" or "sources" (convex), "gradient" (Lightning), or "none"
             for a method without training.
         starting_weights: weights it starts from, with licence, as the card says it.
+        weights_of: which of them a configuration really uses; None: all.
         map_output: whether the network has a map.
         looks_at: "pixels", or "facts": the network takes what is known of the file instead of images, float32
             [B, F] as `vestige.images.file_facts.vector` gives it.
+        stages: what is trained on pictures before the detector, in this order.
     """
 
     name: str
@@ -95,3 +131,5 @@ class Method:
     starting_weights: tuple[str, ...] = ()
     map_output: bool = False
     looks_at: Literal["pixels", "facts"] = "pixels"
+    stages: tuple[Stage, ...] = ()
+    weights_of: Callable[[Any], tuple[str, ...]] | None = None

@@ -8,6 +8,7 @@ from vestige.methods.base import Method
 METHODS = {
     "source-statistics": "vestige.methods.source_statistics",
     "patch-statistics": "vestige.methods.patch_statistics",
+    "gensign": "vestige.methods.gensign",
     "srm-statistics": "vestige.methods.references.srm_statistics",
     "fft-profile": "vestige.methods.references.fft_profile",
     "efficientnet-statistics": "vestige.methods.references.efficientnet_statistics",

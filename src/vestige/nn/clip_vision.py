@@ -4,7 +4,7 @@ Weights are a safetensors file under transformers' names for `CLIPVisionModelWit
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -49,6 +49,7 @@ class ClipTower(nn.Module):
         super().__init__()
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection  # takes seconds to import
 
+        self.config = config
         self.image = config.image
         self.tower = CLIPVisionModelWithProjection(
             CLIPVisionConfig(
@@ -66,6 +67,11 @@ class ClipTower(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
 
+    @property
+    def description(self) -> str:
+        """What `forward` gives, as far as the weights do not say it: for `FrozenPart`."""
+        return f"projected output of a CLIP image tower {self.config.model_dump_json()}, whole of the view"
+
     def forward(self, images: Tensor) -> Tensor:
         """Projected embedding of the class token.
 
@@ -82,26 +88,132 @@ class ClipTower(nn.Module):
         return found
 
 
-def load_tower(tower: ClipTower, folder: Path) -> None:
-    """Load the weights, float16 or float32, from the folder of starting weights.
+class TowerStart(nn.Module):
+    """The tower from the image to the hidden states that enter a layer; normalisation inside.
+
+    Args:
+        tower: whose modules these are; they are not copied.
+        layers: how many of its layers are run.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, tower: ClipTower, layers: int) -> None:
+        super().__init__()
+        vision = tower.tower.vision_model
+        self.image = tower.image
+        self.embeddings = vision.embeddings
+        self.norm = vision.pre_layrnorm
+        self.layers = nn.ModuleList(vision.encoder.layers[:layers])
+        self.register_buffer("mean", tower.mean)
+        self.register_buffer("deviation", tower.deviation)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images float [B, 3, S, S] in [0, 1], S as for `ClipTower` -> [B, 1 + patches, width]."""
+        normal = (images - self.mean) / self.deviation
+        other = images.shape[-1] != self.image
+        x: Tensor = self.norm(self.embeddings(normal, interpolate_pos_encoding=other))
+        for layer in self.layers:
+            x = _attend(layer, x)
+            x = _feed_forward(layer, x)
+        return x
+
+
+class TowerEnd(nn.Module):
+    """The tower from the hidden states that enter a layer to the class token's output.
+
+    Args:
+        tower: whose modules these are; they are not copied.
+        first: the layer that the hidden states enter; the number of layers if they have left the last one.
+        projected: whether the output goes into CLIP's common space.
+    """
+
+    def __init__(self, tower: ClipTower, first: int, projected: bool) -> None:
+        super().__init__()
+        vision = tower.tower.vision_model
+        self.layers = nn.ModuleList(vision.encoder.layers[first:])
+        self.norm = vision.post_layernorm
+        self.projection = tower.tower.visual_projection if projected else nn.Identity()
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Hidden states [B, 1 + patches, width] -> [B, width] or [B, projection]."""
+        for index, layer in enumerate(self.layers):
+            hidden = _attend(layer, hidden)
+            if index == len(self.layers) - 1:
+                hidden = hidden[:, :1]  # nothing reads the other tokens any more
+            hidden = _feed_forward(layer, hidden)
+        found: Tensor = self.projection(self.norm(hidden[:, 0]))
+        return found
+
+
+# transformers changed how a layer is called and what it returns; its parts have stayed the same.
+def _attend(layer: Any, x: Tensor) -> Tensor:
+    attended: Tensor = layer.self_attn(layer.layer_norm1(x), attention_mask=None)[0]
+    return x + attended
+
+
+def _feed_forward(layer: Any, x: Tensor) -> Tensor:
+    fed: Tensor = layer.mlp(layer.layer_norm2(x))
+    return x + fed
+
+
+def load_tower(tower: ClipTower, folder: Path, hub: str | None = None) -> None:
+    """Load the weights, float16 or float32, from the folder of starting weights, else from the hub.
+
+    Args:
+        folder: searched for clip*.safetensors with all that is below it.
+        hub: name at the Hugging Face hub, asked only where the folder has no such file.
 
     Raises:
-        ConfigError: no such file there, or it holds another network.
+        ConfigError: no such file there and no hub to ask, or it cannot be had, or it is another network.
     """
     found = sorted(folder.glob("**/clip*.safetensors"))
-    if not found:
+    if not found and hub is None:
         raise ConfigError(
             f"{folder}: no clip*.safetensors there; put the image tower's model.safetensors (transformers, "
             "CLIPVisionModelWithProjection) there under such a name"
         )
-    try:
-        state = load_file(found[0])
-    except Exception as error:  # safetensors raises about anything on foreign bytes
-        raise ConfigError(f"{found[0]}: cannot be read as weights ({error})") from error
+    if found:
+        source, state = str(found[0]), _read(found[0])
+    else:
+        assert hub is not None
+        source, state = hub, _fetch(hub, tower, folder)
     own = tower.tower.state_dict()
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
             raise ConfigError(
-                f"{found[0]}: not the weights of this image tower, {name} {tuple(tensor.shape)} is missing"
+                f"{source}: not the weights of this image tower, {name} {tuple(tensor.shape)} is missing"
             )
     tower.tower.load_state_dict({name: state[name].float() for name in own})
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except Exception as error:  # safetensors raises about anything on foreign bytes
+        raise ConfigError(f"{path}: cannot be read as weights ({error})") from error
+
+
+def _fetch(hub: str, tower: ClipTower, folder: Path) -> dict[str, Tensor]:
+    from transformers import CLIPVisionModelWithProjection
+
+    try:
+        found, report = CLIPVisionModelWithProjection.from_pretrained(hub, output_loading_info=True)
+    except Exception as error:  # no network, no such name, no permission, a foreign file: one of many types
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise ConfigError(
+            f"{folder}: no clip*.safetensors there, and {hub} cannot be had from the Hugging Face hub "
+            f"({reason}); put its model.safetensors there under such a name"
+        ) from error
+    # What the file lacks, transformers fills with random numbers.
+    if report["missing_keys"]:
+        lacking = min(report["missing_keys"])
+        raise ConfigError(f"{hub}: not the weights of an image tower, {lacking} is missing")
+    # Neither of the two shows in the shapes.
+    for name in ("num_attention_heads", "hidden_act"):
+        theirs, ours = getattr(found.config, name), getattr(tower.tower.config, name)
+        if theirs != ours:
+            raise ConfigError(f"{hub}: its {name} is {theirs}, the recipe's tower has {ours}")
+    state: dict[str, Tensor] = found.state_dict()
+    return state

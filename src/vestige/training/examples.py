@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vestige.data.manifest import Row
 from vestige.methods.base import Network
-from vestige.training.cache import Bucket
+from vestige.training.features import Bucket
 from vestige.training.recipe import Recipe
 from vestige.training.views import View, group_weights
 
@@ -42,22 +42,36 @@ def label_views(recipe: Recipe, rows: list[Row], views: list[View], buckets: lis
     """Labels and weights of all views.
 
     The label rule is GenSign's (section 3.4): what was generated or reconstructed is 1, untouched real
-    pictures are 0. Reconstructions take their share of the generated weight from the generated pictures,
-    so that both classes keep the same total.
+    pictures are 0. `reconstruction` takes its share from the generated pictures, so that both classes keep
+    the same total; `self_augmentation` takes it from each class, as the paper does: more is then generated
+    than real.
     """
     index = np.array([view.row for view in views])
     reconstructed = np.array([view.reconstructed for view in views])
-    labels = np.array([rows[view.row].label for view in views], dtype=np.int64)
-    labels[reconstructed] = 1
+    origin = np.array([rows[view.row].label for view in views], dtype=np.int64)
+    labels = np.where(reconstructed, 1, origin)
     weights = group_weights(rows)[index]
-    section = recipe.data.reconstruction
-    if section is not None and reconstructed.any():
-        generated = (labels == 1) & ~reconstructed
-        total = weights[generated].sum()
-        weights[generated] *= 1 - section.share
-        weights[reconstructed] *= section.share * total / weights[reconstructed].sum()
+    if recipe.data.reconstruction is not None:
+        _give(weights, labels == 1, reconstructed, recipe.data.reconstruction.share)
+    if recipe.data.self_augmentation is not None:
+        for label in (0, 1):
+            _give(weights, origin == label, reconstructed, recipe.data.self_augmentation.probability)
     groups = np.array([RECONSTRUCTION if view.reconstructed else rows[view.row].group for view in views])
     return Examples(buckets, labels, weights / weights.mean(), index, reconstructed, groups)
+
+
+def _give(
+    weights: npt.NDArray[np.float64],
+    members: npt.NDArray[np.bool_],
+    reconstructed: npt.NDArray[np.bool_],
+    share: float,
+) -> None:
+    """Shift weight among some views, in place, until the reconstructed ones hold `share` of it."""
+    made, original = members & reconstructed, members & ~reconstructed
+    if made.any() and original.any():
+        total = weights[original].sum()
+        weights[original] *= 1 - share
+        weights[made] *= share * total / weights[made].sum()
 
 
 def batches(

@@ -2,39 +2,29 @@
 
 import hashlib
 import json
-import logging
-import shutil
-import warnings
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import torch
 from safetensors.torch import load_model
 from torch import Tensor, nn
 
 import vestige
 from vestige.data.manifest import Row, sha256_of
-from vestige.errors import DataError, ModelPackageError
+from vestige.errors import DataError
 from vestige.images.file_facts import NAMES
-from vestige.inference.card import FactsView, ModelCard, Outputs, Training, TrainingSource, Views
+from vestige.inference.card import FactsView, ModelCard, Outputs, Training, Views
 from vestige.inference.package import CARD, load_package
 from vestige.inference.session import Session
 from vestige.methods.base import Network
 from vestige.training.calibration import abstention, fit_platt, operating_points, read_held_out
+from vestige.training.packaging import GRAPH, replacing, require_parity, sources, write_onnx
 from vestige.training.recipe import Recipe, read_recipe
 from vestige.training.reconstruct import chosen
 from vestige.training.run import HELD_OUT, NETWORK, RECIPE, RUN, used_rows
 from vestige.training.variants import Variant
 from vestige.training.views import read_facts, read_pixels
-
-GRAPH = "model.onnx"
-TOLERANCE = 1e-4
-OPSET = 18
 
 
 def export(run: Path, manifest: Path, out: Path) -> ModelCard:
@@ -60,18 +50,12 @@ def export(run: Path, manifest: Path, out: Path) -> ModelCard:
     if facts["manifest_sha256"] != sha256_of(manifest):
         raise DataError(f"{manifest}: not the manifest that {run} was trained on")
     network = load_network(run, recipe)
-    if out.exists() and not (out / CARD).exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ModelPackageError(f"{out}: not empty and not a model package; it is left alone")
-    partial = out.with_name(out.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    views = sample_views(recipe, rows)
-    write_graph(network, as_input(views[:2]), partial / GRAPH)
-    card = _card(recipe, rows, reconstructed, run, facts, partial)
-    (partial / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    check_parity(network, partial, views)
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
+    with replacing(out) as partial:
+        views = sample_views(recipe, rows)
+        write_graph(network.exportable(), as_input(views[:2]), partial / GRAPH)
+        card = _card(recipe, rows, reconstructed, run, facts, partial)
+        (partial / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        check_parity(network, partial, views)
     return card
 
 
@@ -116,46 +100,8 @@ def write_graph(network: Network, example: Tensor, path: Path) -> None:
         has_map = network(example[:1]).map is not None
     names = ["logit", "map"] if has_map else ["logit"]
     batch = torch.export.Dim("batch", min=1, max=4096)
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            _Graph(network).eval(),
-            (example,),
-            dynamo=True,
-            dynamic_shapes=({0: batch},),
-            input_names=["images" if example.ndim == 4 else "facts"],
-            output_names=names,
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert program is not None
-    program.save(str(path), external_data=False)
-    _strip(path)
-
-
-def _strip(path: Path) -> None:
-    """Take out what the exporter notes for debugging: stack traces with this computer's paths."""
-    model = onnx.load(path)
-    del model.metadata_props[:]
-    graph = model.graph
-    del graph.metadata_props[:]
-    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    onnx.save(model, path)
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it warns of torchvision, which we do not use
-    try:
-        with warnings.catch_warnings():
-            # The exporter's own use of a part of PyTorch that is going away.
-            warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-            yield
-    finally:
-        logger.setLevel(level)
+    given = "images" if example.ndim == 4 else "facts"
+    write_onnx(_Graph(network), example, path, given, names, {0: batch})
 
 
 def sample_views(
@@ -194,32 +140,35 @@ def check_parity(
     together = session.run(views).logit
     alone = np.concatenate([session.run(view[None]).logit for view in views])
     worst = float(max(np.abs(together - expected).max(), np.abs(alone - expected).max()))
-    if not worst <= TOLERANCE:
-        raise ModelPackageError(
-            f"the exported graph differs from PyTorch by {worst:.2g}, allowed is {TOLERANCE:g}"
-        )
+    require_parity(worst)
     return worst
 
 
 def _card(
     recipe: Recipe, rows: list[Row], reconstructed: int, run: Path, facts: dict[str, str], folder: Path
 ) -> ModelCard:
-    method, _ = recipe.parts()
+    method, config = recipe.parts()
     held_out = read_held_out(run / HELD_OUT)
     facts_alone = method.looks_at == "facts"
     seen = "its file as found" if facts_alone else f"mean of {recipe.data.views} recoded views"
+    fitted = "each picture scored by a model fitted without its source or generator"
+    stages = "; its earlier stages had seen real pictures of these sources" if method.stages else ""
     calibration = fit_platt(
         held_out,
-        f"{recipe.data.split} split of {facts['manifest']}, each picture scored by a model fitted without "
-        f"its source or generator ({recipe.calibration.used} of {recipe.calibration.folds} folds), "
-        f"{seen}, both classes weighing the same",
+        f"{recipe.data.split} split of {facts['manifest']}, {fitted} "
+        f"({recipe.calibration.used} of {recipe.calibration.folds} folds), {seen}, both classes weighing the "
+        f"same{stages}",
     )
     points = operating_points(held_out, calibration)
     data = f"{recipe.data.split} split of {facts['manifest']}"
     if recipe.data.reconstruction is not None:
         autoencoder = recipe.data.reconstruction.autoencoder
         data += f"; {reconstructed} of its real pictures also after {autoencoder}, counted as generated"
-    counts = Counter((row.label, row.group, row.licence) for row in rows)
+    if recipe.data.self_augmentation is not None:
+        data += (
+            f"; {reconstructed} of its pictures, real and generated, also after DAIR with a "
+            f"probability of {recipe.data.self_augmentation.probability:g}, counted as generated"
+        )
     package = recipe.package
     return ModelCard(
         name=package.name,
@@ -241,11 +190,10 @@ def _card(
             seed=recipe.seed,
             data=data,
             manifest_sha256=facts["manifest_sha256"],
-            starting_weights=list(method.starting_weights),
-            sources=[
-                TrainingSource(name=group, label=1 if label else 0, count=count, licence=licence)
-                for (label, group, licence), count in sorted(counts.items())
-            ],
+            starting_weights=list(
+                method.starting_weights if method.weights_of is None else method.weights_of(config)
+            ),
+            sources=sources(rows),
         ),
         failure_modes=package.failure_modes,
         licence=package.licence,

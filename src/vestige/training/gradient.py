@@ -1,6 +1,7 @@
 """The gradient solver: Lightning's Trainer over cached features, resumable to the same weights."""
 
 import logging
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import ModelCheckpoint
-from torch import Tensor
+from torch import Tensor, nn
 
+from vestige.errors import ConfigError
 from vestige.methods.base import Network
 from vestige.progress import Progress
 from vestige.training import logistic
@@ -51,14 +53,61 @@ class Draw:
         return tensors(bucket, drawn), torch.from_numpy(self.examples.labels[bucket.views[drawn]]).float()
 
 
+class RunningAverage(nn.Module):
+    """Running average of what training changes: trained parameters and statistics of batch normalisation.
+
+    The statistics are averaged with the weights because they belong to them: those of the newest step
+    describe activations of the newest weights, and the averaged weights make others. Frozen weights are not
+    averaged: they would only cost memory and time.
+
+    Args:
+        share: weight of the newest step.
+    """
+
+    def __init__(self, network: Network, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.names = [name for name, p in network.named_parameters() if p.requires_grad]
+        for prefix, module in network.named_modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
+                self.names += [f"{prefix}.running_mean", f"{prefix}.running_var"]
+        for name, tensor in self._newest(network).items():
+            self.register_buffer(_without_dots(name), tensor.detach().clone())
+
+    @torch.no_grad()
+    def follow(self, network: Network, steps: int) -> None:
+        """Take in the weights after so many steps, 1 for the first."""
+        # While few steps are behind, a plain mean: a slow average would still hold the starting weights.
+        share = max(self.share, 1 / steps)
+        for name, newest in self._newest(network).items():
+            kept = self.get_buffer(_without_dots(name))
+            kept.copy_(torch.lerp(kept, newest.detach(), share))
+
+    @torch.no_grad()
+    def copy_to(self, network: Network) -> None:
+        """Give a network the averages."""
+        for name, newest in self._newest(network).items():
+            newest.copy_(self.get_buffer(_without_dots(name)))
+
+    def _newest(self, network: Network) -> dict[str, Tensor]:
+        tensors = network.state_dict(keep_vars=True)
+        return {name: tensors[name] for name in self.names}
+
+
+def _without_dots(name: str) -> str:
+    return name.replace(".", "/")  # PyTorch's buffers must not have any
+
+
 class HeadTraining(lightning.LightningModule):  # type: ignore[misc]
     """Binary cross-entropy on the head; the kept weights are a running average of the trained ones."""
 
     def __init__(self, network: Network, draw: Draw, recipe: Recipe, progress: Progress) -> None:
         super().__init__()
         self.network = network
-        self.averaged = torch.optim.swa_utils.AveragedModel(network, avg_fn=self._average)
+        self.averaged = RunningAverage(network, recipe.fit.averaging)
         self.draw, self.recipe, self.progress = draw, recipe, progress
+        self._begun, self._getting, self._images = 0.0, 0.0, 0
+        self.strict_loading = False  # frozen weights are not there; `on_load_checkpoint` looks after the rest
 
     def train_dataloader(self) -> range:
         """Nothing but a count: batches follow from the step, so a continued run draws the same."""
@@ -66,8 +115,11 @@ class HeadTraining(lightning.LightningModule):  # type: ignore[misc]
 
     def training_step(self, _: int) -> Tensor:
         """Loss of the batch that belongs to the current step."""
+        asked = time.perf_counter()
         features, labels = self.draw.batch(TRAINING, self.global_step)
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)  # for dropout
+        self._getting += time.perf_counter() - asked
+        self._images += len(labels)
+        torch.manual_seed(self.recipe.fit_seed * 1_000_003 + self.global_step)  # for dropout
         smoothing = self.recipe.fit.label_smoothing
         logit = self.network.head(*(feature.to(self.device) for feature in features)).logit
         targets = labels.to(self.device) * (1 - smoothing) + smoothing / 2
@@ -77,12 +129,47 @@ class HeadTraining(lightning.LightningModule):  # type: ignore[misc]
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Follow the trained weights."""
-        self.averaged.update_parameters(self.network)
+        self.averaged.follow(self.network, self.global_step)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the clock."""
+        self._begun, self._getting, self._images = time.perf_counter(), 0.0, 0
 
     def on_train_epoch_end(self) -> None:
-        """Say how far it is."""
+        """Say how far it is, and how fast."""
         loss = float(self.trainer.callback_metrics["loss"])
-        self.progress.say(f"  step {self.trainer.global_step} of {self.recipe.fit.steps}, loss {loss:.3f}")
+        passed = time.perf_counter() - self._begun
+        self.progress.say(
+            f"  step {self.trainer.global_step} of {self.recipe.fit.steps}, loss {loss:.3f}, "
+            f"{self._images / passed:.0f} images per second, "
+            f"{self._getting / passed:.0%} of the time for getting batches"
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out frozen weights: they are built anew, and a large tower would be written every epoch."""
+        kept = self._kept()
+        state = {name: tensor for name, tensor in checkpoint["state_dict"].items() if name in kept}
+        checkpoint["state_dict"] = state
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make sure that only frozen weights are missing.
+
+        Raises:
+            ConfigError: the checkpoint is of another network or of another version.
+        """
+        if checkpoint["state_dict"].keys() != self._kept():
+            raise ConfigError(
+                f"{self.trainer.ckpt_path}: does not hold what this network trains, another version of "
+                "Vestige wrote it; delete it to begin this fit anew"
+            )
+
+    def _kept(self) -> set[str]:
+        frozen = {
+            name
+            for name, parameter in self.named_parameters(remove_duplicate=False)
+            if not parameter.requires_grad
+        }
+        return set(self.state_dict()) - frozen
 
     def configure_optimizers(self) -> Any:
         """AdamW with one cycle; what starts from nothing learns faster than what is tuned."""
@@ -100,11 +187,6 @@ class HeadTraining(lightning.LightningModule):  # type: ignore[misc]
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _average(self, kept: Tensor, newest: Tensor, count: Tensor | int) -> Tensor:
-        # While few steps are behind, a plain mean: a slow average would still hold the starting weights.
-        share = max(self.recipe.fit.averaging, 1 / (int(count) + 1))
-        return torch.lerp(kept, newest, share)
-
 
 def fit(
     network: Network,
@@ -121,7 +203,7 @@ def fit(
         chosen: bool [views of the plan], which views take part.
         folder: for checkpoints.
     """
-    draw = Draw(examples, chosen, recipe.fit.batch, recipe.seed)
+    draw = Draw(examples, chosen, recipe.fit.batch, recipe.fit_seed)
     last = folder / "last.ckpt"
     if not last.exists():
         network.eval().prepare(draw.batch(PREPARING, number)[0] for number in range(PREPARING_BATCHES))
@@ -142,7 +224,7 @@ def fit(
         except SystemExit as stopped:
             # Lightning turns Ctrl-C into an exit of the whole program.
             raise KeyboardInterrupt from stopped
-    network.load_state_dict(module.averaged.module.state_dict())
+    module.averaged.copy_to(network)
     network.cpu().eval()
 
 

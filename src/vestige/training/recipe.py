@@ -10,6 +10,7 @@ from vestige.data.augment import ChainConfig
 from vestige.errors import ConfigError
 from vestige.methods import registry
 from vestige.methods.base import Method
+from vestige.methods.stage import Stage, StageConfig
 
 
 class _Section(BaseModel):
@@ -31,6 +32,20 @@ class Reconstruction(_Section):
     autoencoder: str = "a tiny autoencoder that was not named"
 
 
+class SelfAugmentation(_Section):
+    """Pictures passed through DAIR, which count as generated (GenSign, section 3.4).
+
+    Attributes:
+        probability: p_aug, how likely a picture of either class is replaced by its reconstruction.
+        per_group: at most so many pictures of each group have a reconstruction to be replaced by; None: all.
+        levels: only structures with at most so many stages are drawn; None: as DAIR was trained.
+    """
+
+    probability: float = Field(0.2, gt=0, lt=1)
+    per_group: int | None = Field(None, ge=1)
+    levels: int | None = Field(None, ge=1, le=3)
+
+
 class DataSection(_Section):
     """What the network is shown in training.
 
@@ -50,13 +65,22 @@ class DataSection(_Section):
     views: int = Field(4, ge=1)
     chain: ChainConfig = ChainConfig()
     reconstruction: Reconstruction | None = None
+    self_augmentation: SelfAugmentation | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
+
+    @model_validator(mode="after")
+    def _one_reconstructor(self) -> "DataSection":
+        if self.reconstruction is not None and self.self_augmentation is not None:
+            raise ValueError("choose one of reconstruction and self_augmentation")
+        return self
 
 
 class FitSection(_Section):
     """How the head is fitted.
 
     Attributes:
+        seed: of the initial weights of the trained part and of the batches; None: the recipe's. Fits that
+            differ in it alone see the same views.
         inverse_penalty: of the logistic solver (scikit-learn's C).
         probe_first: start the gradient solver from a logistic regression on the untuned network, without
             reconstructions: tuning then bends pretrained features less (Kumar et al., ICLR 2022).
@@ -66,6 +90,7 @@ class FitSection(_Section):
         averaging: weight of the newest step in the running average of the weights that is kept.
     """
 
+    seed: int | None = Field(None, ge=0)
     inverse_penalty: float = Field(0.01, gt=0)
     probe_first: bool = False
     steps: int = Field(1000, ge=1)
@@ -91,16 +116,21 @@ class CalibrationSection(_Section):
         return self
 
 
-class PackageSection(_Section):
-    """What the card says and how many views the field kit takes."""
+class CardSection(_Section):
+    """What the card of a package says, whatever it holds."""
 
     name: str
     version: str
     summary: str
-    views: int = Field(4, ge=1)
-    minimum_side: int = Field(96, ge=1)
     licence: str = "Apache-2.0"
     failure_modes: list[str] = Field(min_length=1)
+
+
+class PackageSection(CardSection):
+    """What the card says and how many views the field kit takes."""
+
+    views: int = Field(4, ge=1)
+    minimum_side: int = Field(96, ge=1)
 
 
 class Recipe(_Section):
@@ -108,20 +138,41 @@ class Recipe(_Section):
 
     Attributes:
         model: options of the method, after its own schema.
+        stages: options of the stages before the detector, each after its own schema.
+        extractor_package: for `vestige export --stage extractor`, which packages that stage by itself.
     """
 
     method: str
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     model: dict[str, Any] = Field(default_factory=dict)
+    stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
     data: DataSection = DataSection()
     fit: FitSection = FitSection()
     calibration: CalibrationSection = CalibrationSection()
     package: PackageSection
+    extractor_package: CardSection | None = None
+
+    @property
+    def fit_seed(self) -> int:
+        """The seed of initial weights and batches."""
+        return self.seed if self.fit.seed is None else self.fit.seed
 
     def parts(self) -> tuple[Method, BaseModel]:
         """The method and its validated `model` section."""
         method = registry.get(self.method)
         return method, method.config.model_validate(self.model)
+
+    def stage(self, name: str) -> tuple[Stage, StageConfig]:
+        """A stage of the method and its validated section.
+
+        Raises:
+            ConfigError: the method has no such stage.
+        """
+        known = {stage.name: stage for stage in registry.get(self.method).stages}
+        if name not in known:
+            listed = ", ".join(known) or "none besides the detector"
+            raise ConfigError(f"{self.method} has no stage {name!r}; known are {listed}")
+        return known[name], known[name].config.model_validate(self.stages.get(name, {}))
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -134,16 +185,31 @@ def read_recipe(path: str | Path) -> Recipe:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
+    return parse_recipe(values, str(path))
+
+
+def parse_recipe(values: Any, where: str) -> Recipe:
+    """Validate what a YAML file holds.
+
+    Args:
+        where: it comes from, for messages.
+
+    Raises:
+        ConfigError: not after the schema; one message lists all that is wrong.
+    """
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: a recipe is a mapping with at least the keys method and package")
+        raise ConfigError(f"{where}: a recipe is a mapping with at least the keys method and package")
     section: tuple[str, ...] = ()
     try:
         recipe = Recipe.model_validate(values)
         section = ("model",)
         recipe.parts()
+        for name in recipe.stages:
+            section = ("stages", name)
+            recipe.stage(name)
     except ValidationError as error:
         wrong = (f"{'.'.join(map(str, (*section, *item['loc'])))}: {item['msg']}" for item in error.errors())
-        raise ConfigError(f"{path}: {'; '.join(wrong)}") from error
+        raise ConfigError(f"{where}: {'; '.join(wrong)}") from error
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{where}: {error}") from error
     return recipe

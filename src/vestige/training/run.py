@@ -2,8 +2,10 @@
 
 recipe.yaml           the recipe as given
 run.json              manifest, hashes, versions
+STAGE/                stages before the detector, if the method has some (`vestige.training.stages`)
+weights/              links to the starting weights and the stages
 reconstructions/      real pictures after the autoencoder
-cache/                frozen features of all views
+cache/                frozen features of all views, unless they are in a folder that several runs share
 fold-N/held-out.csv   logits of the pictures of a fold, by a model fitted without it
 fold-N/last.ckpt      checkpoint of the gradient solver; all/last.ckpt for the final fit
 held-out.csv          the folds together
@@ -27,13 +29,16 @@ from safetensors.torch import save_model
 import vestige
 from vestige.data.manifest import Row, read_manifest, sha256_of
 from vestige.errors import ConfigError, DataError
+from vestige.methods import registry
 from vestige.methods.base import Network
 from vestige.progress import Progress
 from vestige.training import fixed, logistic, sources
 from vestige.training.cache import build_cache, facts_of
 from vestige.training.examples import Examples, label_views, score_rows
 from vestige.training.recipe import Recipe, read_recipe
-from vestige.training.reconstruct import reconstruct
+from vestige.training.reconstruct import reconstruct, reconstructor_sha256
+from vestige.training.stages import STAGE
+from vestige.training.starting_weights import lay_out_weights
 from vestige.training.variants import WHOLE, Variant
 from vestige.training.views import View, capped, deal_groups, plan
 
@@ -41,13 +46,19 @@ RECIPE = "recipe.yaml"
 RUN = "run.json"
 HELD_OUT = "held-out.csv"
 NETWORK = "network.safetensors"
+WEIGHTS = "weights"
 
 Fit = Callable[[Network, Examples, npt.NDArray[np.bool_], Recipe, Path, Progress], None]
 SOLVERS: dict[str, Fit] = {"logistic": logistic.fit, "sources": sources.fit, "none": fixed.fit}
 
 
 def train(
-    recipe_path: Path, manifest: Path, weights: Path | None, folder: Path, progress: Progress | None = None
+    recipe_path: Path,
+    manifest: Path,
+    weights: Path | None,
+    folder: Path,
+    progress: Progress | None = None,
+    cache: Path | None = None,
 ) -> None:
     """Carry out a recipe. Called again after an interruption it goes on where it stopped.
 
@@ -55,14 +66,37 @@ def train(
         manifest: CSV of pictures (see `vestige.data.manifest`).
         weights: folder with starting weights; None if the recipe needs none.
         folder: of the run.
+        cache: folder of frozen features that several runs share; None: the run's own.
 
     Raises:
         ConfigError: the recipe is wrong, weights are missing, or the folder belongs to something else.
         DataError: the manifest or one of its pictures cannot be read, or it has too few groups.
     """
-    shop = open_shop(recipe_path, manifest, weights, folder, progress or Progress())
+    # Before it is known whose folder this is: nothing but links is ever removed.
+    weights = with_own_stages(read_recipe(recipe_path), weights, folder)
+    shop = open_shop(recipe_path, manifest, weights, folder, progress or Progress(), cache)
     fit_run(shop, WHOLE, folder)
     shop.progress.say(f"trained; now: vestige export {folder} --data {manifest} --out PACKAGE")
+
+
+def with_own_stages(recipe: Recipe, weights: Path | None, run: Path) -> Path | None:
+    """The starting weights of a run whose stages lie in its own folder.
+
+    Returns:
+        `weights` if the run has no trained stages; else `run/weights`, where links lead to both.
+
+    Raises:
+        ConfigError: a stage was begun and not finished, or `run/weights` holds files of its own or `weights`.
+    """
+    names = [stage.name for stage in registry.get(recipe.method).stages]
+    trained = {name: run / name for name in names if (run / name / NETWORK).exists()}
+    for name in names:
+        if name not in trained and (run / name / STAGE).exists():
+            raise ConfigError(
+                f"{run / name}: was begun and not finished; continue it with vestige train RECIPE "
+                f"--stage {name}"
+            )
+    return lay_out_weights(run / WEIGHTS, weights, trained, {}) if trained else weights
 
 
 @dataclass
@@ -79,9 +113,14 @@ class Shop:
 
 
 def open_shop(
-    recipe_path: Path, manifest: Path, weights: Path | None, folder: Path, progress: Progress
+    recipe_path: Path,
+    manifest: Path,
+    weights: Path | None,
+    folder: Path,
+    progress: Progress,
+    cache: Path | None = None,
 ) -> Shop:
-    """Read a recipe and compute the frozen features of all its views, kept in `folder`.
+    """Read a recipe and compute the frozen features of all its views, kept in `cache`, else in `folder`.
 
     Raises:
         ConfigError, DataError: as `train`.
@@ -90,8 +129,8 @@ def open_shop(
     rows = used_rows(recipe, manifest)
     _require_groups(rows, recipe.calibration.folds, manifest)
     network = new_network(recipe, weights)
-    _claim(folder, recipe_path, recipe, manifest, network, WHOLE)
-    examples = make_examples(recipe, rows, weights, network, folder, progress)
+    _claim(folder, recipe_path, recipe, manifest, weights, network, WHOLE)
+    examples = make_examples(recipe, rows, weights, network, folder, progress, cache)
     return Shop(recipe_path, recipe, manifest, rows, weights, examples, progress)
 
 
@@ -104,7 +143,7 @@ def fit_run(shop: Shop, variant: Variant, folder: Path) -> None:
     """
     recipe, examples, progress = shop.recipe, shop.examples, shop.progress
     network = new_network(recipe, shop.weights)
-    _claim(folder, shop.recipe_path, recipe, shop.manifest, network, variant)
+    _claim(folder, shop.recipe_path, recipe, shop.manifest, shop.weights, network, variant)
     kept = variant.keeps(shop.rows, recipe.seed)
     _require_groups(
         [row for row, keep in zip(shop.rows, kept, strict=True) if keep],
@@ -124,9 +163,20 @@ def fit_run(shop: Shop, variant: Variant, folder: Path) -> None:
 
 
 def make_examples(
-    recipe: Recipe, rows: list[Row], weights: Path | None, network: Network, folder: Path, progress: Progress
+    recipe: Recipe,
+    rows: list[Row],
+    weights: Path | None,
+    network: Network,
+    folder: Path,
+    progress: Progress,
+    cache: Path | None = None,
 ) -> Examples:
-    """All views of a recipe with their frozen features, from `folder` as far as it holds them.
+    """All views of a recipe with their frozen features, from disk as far as they are there.
+
+    Args:
+        network: put into eval mode.
+        folder: of the run, for its reconstructions.
+        cache: folder of frozen features that several runs share; None: the run's own.
 
     Raises:
         ConfigError: weights are missing.
@@ -138,7 +188,8 @@ def make_examples(
         return label_views(recipe, rows, views, facts_of(rows, progress))
     reconstructions = reconstruct(recipe, rows, weights, folder / "reconstructions", progress)
     views = plan(recipe.data, len(rows), sorted(reconstructions))
-    buckets = build_cache(recipe, rows, views, reconstructions, network, folder / "cache", progress)
+    features = cache or folder / "cache"
+    buckets = build_cache(recipe, rows, views, reconstructions, network, features, progress)
     return label_views(recipe, rows, views, buckets)
 
 
@@ -161,7 +212,7 @@ def new_network(recipe: Recipe, weights: Path | None) -> Network:
     if method.starting_weights and weights is None:
         raise ConfigError(f"{method.name} starts from pretrained weights: give their folder with --weights")
     with torch.random.fork_rng():
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(recipe.fit_seed)
         return method.build(config, weights)
 
 
@@ -176,7 +227,13 @@ def _require_groups(rows: list[Row], folds: int, manifest: Path) -> None:
 
 
 def _claim(
-    folder: Path, recipe_path: Path, recipe: Recipe, manifest: Path, network: Network, variant: Variant
+    folder: Path,
+    recipe_path: Path,
+    recipe: Recipe,
+    manifest: Path,
+    weights: Path | None,
+    network: Network,
+    variant: Variant,
 ) -> None:
     """Make the folder this run's own, or make sure that it is."""
     tensors = network.state_dict()
@@ -185,6 +242,7 @@ def _claim(
         "manifest": manifest.name,
         "manifest_sha256": sha256_of(manifest),
         "starting_network_sha256": start.hexdigest(),
+        "reconstructor_sha256": reconstructor_sha256(recipe, weights),
         "variant": variant.model_dump(mode="json"),
         "versions": {
             "vestige": vestige.__version__,
@@ -198,6 +256,7 @@ def _claim(
             (read_recipe(folder / RECIPE) == recipe, "another recipe"),
             (known["manifest_sha256"] == facts["manifest_sha256"], "another manifest"),
             (known["starting_network_sha256"] == facts["starting_network_sha256"], "other starting weights"),
+            (known.get("reconstructor_sha256") == facts["reconstructor_sha256"], "another reconstructor"),
             (
                 known.get("variant", WHOLE.model_dump(mode="json")) == facts["variant"],
                 "another part of the pictures",
@@ -206,11 +265,29 @@ def _claim(
             if not same:
                 raise ConfigError(f"{folder}: this run was begun with {what}; choose another folder")
         return
-    if folder.exists() and any(folder.iterdir()):
+    own = {WEIGHTS, *(stage.name for stage in registry.get(recipe.method).stages)}
+    if folder.exists() and any(found.name not in own for found in folder.iterdir()):
         raise ConfigError(f"{folder}: not empty and not a run; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(recipe_path, folder / RECIPE)
     (folder / RUN).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def solve(
+    network: Network,
+    examples: Examples,
+    chosen: npt.NDArray[np.bool_],
+    recipe: Recipe,
+    folder: Path,
+    progress: Progress,
+) -> None:
+    """Fit a network to the chosen views by the solver of its method, in place.
+
+    Args:
+        chosen: bool [views of the plan], which views take part.
+        folder: for checkpoints; a fit that was interrupted goes on from there.
+    """
+    _solver(recipe)(network, examples, chosen, recipe, folder, progress)
 
 
 def _solver(recipe: Recipe) -> Fit:

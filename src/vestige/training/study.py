@@ -12,17 +12,26 @@ from vestige.training.variants import Variant
 
 
 class Study:
-    """All variants of one recipe; frozen features are computed once, in `folder/shared`.
+    """All variants of one recipe; frozen features are computed once.
+
+    Args:
+        cache: folder of frozen features that several runs share; None: `folder/shared/cache`.
 
     Raises:
         ConfigError, DataError: as `vestige.training.run.train`.
     """
 
     def __init__(
-        self, recipe: Path, manifest: Path, weights: Path | None, folder: Path, progress: Progress
+        self,
+        recipe: Path,
+        manifest: Path,
+        weights: Path | None,
+        folder: Path,
+        progress: Progress,
+        cache: Path | None = None,
     ) -> None:
         self.folder = folder
-        self.shop: Shop = open_shop(recipe, manifest, weights, folder / "shared", progress)
+        self.shop: Shop = open_shop(recipe, manifest, weights, folder / "shared", progress, cache)
 
     @property
     def rows(self) -> list[Row]:

@@ -52,7 +52,7 @@ def capped(rows: list[Row], per_group: int | None, seed: int) -> list[Row]:
     kept: set[int] = set()
     for (label, group), members in groups.items():
         # By name and not by position: adding a group must not redraw the others.
-        rng = np.random.default_rng([seed, label, *_key(group)])
+        rng = np.random.default_rng([seed, label, *name_key(group)])
         kept.update(int(index) for index in rng.permutation(members)[:per_group])
     return [row for index, row in enumerate(rows) if index in kept]
 
@@ -79,7 +79,7 @@ def view_pixels(
         if view.reconstructed not in sources:
             source = reconstructions[view.row] if view.reconstructed else row.content()
             sources[view.reconstructed] = read_pixels(source, row.name)
-        rng = np.random.default_rng([seed, view.draw, *_key(row.name)])
+        rng = np.random.default_rng([seed, view.draw, *name_key(row.name)])
         chained = apply_chain(sources[view.reconstructed], data.chain, rng)
         found.append(random_patch(chained, data.patch, rng))
     return found
@@ -112,8 +112,11 @@ def read_facts(row: Row) -> npt.NDArray[np.float32]:
         raise DataError(f"{row.name}: {error.reason}") from error
 
 
-def _key(name: str) -> list[int]:
-    # By name and not by position: adding a source must not redraw all others.
+def name_key(name: str) -> list[int]:
+    """Two numbers that seed what is drawn for a picture or a group of this name.
+
+    By name and not by position: adding a source must not redraw all others.
+    """
     digest = hashlib.sha256(name.encode()).digest()
     return [int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")]
 

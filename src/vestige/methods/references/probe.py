@@ -6,7 +6,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from vestige.methods.base import Network, Output
+from vestige.methods.base import FrozenPart, Network, Output
 from vestige.nn.statistics import Standardise
 
 
@@ -20,7 +20,8 @@ class LinearProbe(Network):
     """Standardised features and a linear layer.
 
     Args:
-        features: images float [B, 3, H, W] in [0, 1] -> [B, width]; frozen.
+        features: images float [B, 3, H, W] in [0, 1] -> [B, width]; frozen. A module with a `description`
+            shares what it computes with other methods.
         width: number of features.
     """
 
@@ -29,6 +30,13 @@ class LinearProbe(Network):
         self.features = features
         self.standardise = Standardise(width)
         self.linear = nn.Linear(width, 1)
+
+    def parts(self) -> tuple[FrozenPart, ...]:
+        """The features, if they are a module that says what it computes."""
+        description = getattr(self.features, "description", None)
+        if isinstance(self.features, nn.Module) and isinstance(description, str):
+            return (FrozenPart(description, self.features),)
+        return ()
 
     def frozen(self, images: Tensor) -> tuple[Tensor, ...]:
         """float [B, 3, H, W] in [0, 1] -> one tensor [B, width]."""

@@ -1,0 +1,296 @@
+"""`vestige ablate`: what the command does with its options. Needs the extra `train`."""
+
+import shlex
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vestige.apps.manifests import manifest_and_split
+from vestige.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vestige.data.manifest import Row
+    from vestige.evaluation.ablation_record import Record, SetRecord
+    from vestige.training.ablation import Ablation
+
+
+@dataclass(frozen=True)
+class AblateOptions:
+    """The options of the command, as its help explains them."""
+
+    out: Path
+    spec: Path | None
+    train: Path | None
+    split: str | None
+    tests: list[str]
+    weights: Path | None
+    cache: Path | None
+    only: list[str]
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """What an option --test names.
+
+    Attributes:
+        text: the option as it was given, without folders.
+    """
+
+    name: str
+    manifest: Path
+    split: str | None
+    text: str
+
+
+def run(options: AblateOptions) -> None:
+    """Run what has no scores yet, and make the page.
+
+    Raises:
+        ConfigError: options that do not go together, a wrong specification, or a folder of something else.
+        DataError: as data give reason to.
+    """
+    from vestige.evaluation.ablation import write_page
+    from vestige.evaluation.lock import only_one
+
+    _check(options)
+    with only_one(options.out):
+        if options.train is not None:
+            _run(options)
+        elif options.spec is not None:
+            _regroup(options.spec, options.out)
+        for path in write_page(options.out):
+            print(path)
+
+
+def parse_test(text: str) -> TestSet:
+    """NAME=MANIFEST or NAME=MANIFEST:SPLIT.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    name, equals, place = text.partition("=")
+    path, split = manifest_and_split(place)
+    if not equals or not path or name != Path(name).name or name in {"", ".", ".."}:
+        raise ConfigError(f"--test {text}: NAME=MANIFEST or NAME=MANIFEST:SPLIT is expected")
+    short = f"{name}={Path(path).name}" + (f":{split}" if split else "")
+    return TestSet(name, Path(path), split, short)
+
+
+def _check(options: AblateOptions) -> None:
+    if options.train is None:
+        given = {
+            "--split": options.split,
+            "--test": options.tests,
+            "--weights": options.weights,
+            "--cache": options.cache,
+            "--only": options.only,
+        }
+        named = [name for name, value in given.items() if value]
+        if named:
+            raise ConfigError(
+                f"{', '.join(named)}: for a run, which needs --train; without it the page is made again from "
+                "what --out holds"
+            )
+        return
+    if options.spec is None or not options.tests:
+        raise ConfigError("a run needs a specification, --train, and at least one --test")
+
+
+def _run(options: AblateOptions) -> None:
+    from vestige.data.manifest import read_manifest
+    from vestige.evaluation.ablation_record import save_record
+    from vestige.progress import Progress
+    from vestige.training.ablation import Ablation
+
+    assert options.spec is not None
+    assert options.train is not None
+    tests = [parse_test(text) for text in options.tests]
+    if len({test.name for test in tests}) < len(tests):
+        raise ConfigError("two test sets have the same name; give each --test another one")
+    progress = Progress()
+    ablation = Ablation(
+        options.spec,
+        options.train,
+        options.split,
+        options.weights,
+        options.out,
+        options.cache,
+        progress,
+    )
+    unknown = [row for row in options.only if row not in ablation.spec.rows]
+    if unknown:
+        listed = ", ".join(ablation.spec.rows)
+        raise ConfigError(f"--only {', '.join(unknown)}: no such row in {options.spec}, only {listed}")
+    pictures = {test.name: read_manifest(test.manifest, test.split) for test in tests}
+    record = _record(options, ablation, tests, pictures)
+    for row in options.only or list(ablation.spec.rows):
+        _run_row(options.out, ablation, record, row, pictures)
+    left = [row for row in record.rows if row not in record.order]
+    if left:
+        progress.say(f"no longer in {options.spec.name}, left out of the tables: {', '.join(left)}")
+    save_record(options.out, record)
+
+
+def _regroup(path: Path, out: Path) -> None:
+    """Take title, order, baseline and questions from a specification of the very rows that were run.
+
+    Raises:
+        ConfigError: no ablation there, or a row was run by another recipe.
+    """
+    from vestige.evaluation.ablation_record import read_record, save_record
+    from vestige.training.ablation_spec import read_spec, row_recipes
+
+    record = read_record(out)
+    if record is None:
+        raise ConfigError(f"{out}: no ablation there yet; give the training pictures with --train")
+    spec = read_spec(path)
+    recipes = row_recipes(path, spec, record.train.split)
+    other = [row for row in recipes if row in record.rows and recipes[row] != record.rows[row].recipe]
+    if other or spec.views != record.views:
+        what = f"rows {', '.join(other)}" if other else "all rows"
+        raise ConfigError(
+            f"{out}: {what} were run otherwise than {path} says now; run them again with --train"
+        )
+    values = {
+        "title": spec.title or record.title,
+        "spec": spec.model_dump(mode="json", exclude_defaults=True),
+        "order": list(spec.rows),
+        "baseline": spec.baseline,
+        "questions": spec.questions,
+    }
+    save_record(out, record.model_copy(update=values))
+
+
+def _run_row(
+    out: Path, ablation: "Ablation", record: "Record", row: str, pictures: dict[str, list["Row"]]
+) -> None:
+    """Fit and score what of a row has no scores yet; after each step it is recorded."""
+    from vestige.evaluation.ablation_record import (
+        FitRecord,
+        RowRecord,
+        ScoreRecord,
+        save_record,
+        score_file,
+        write_scores,
+    )
+    from vestige.training.ablation import versions
+
+    weights: Path | None = None
+    for seed in ablation.spec.seeds_of(row):
+        basis = {test: _basis(ablation, record, row, seed, test) for test in pictures}
+        wanted = [test for test in pictures if not _kept(out, record, row, seed, test, basis[test])]
+        if not wanted:
+            continue
+        weights = weights or ablation.prepare(row)
+        network, facts = ablation.fit(row, seed, weights)
+        record.rows[row] = RowRecord(
+            changed=ablation.changed(row), recipe=ablation.recipes[row], stages=ablation.stages(row)
+        )
+        record.add_fit(FitRecord(row=row, seed=seed, **asdict(facts)))
+        for test in wanted:
+            ablation.progress.say(f"row {row}, seed {seed}: scoring {test}")
+            logits = ablation.score(row, seed, network, pictures[test])
+            file = score_file(test, row, seed)
+            write_scores(
+                out / file,
+                (
+                    (one.name, one.label, one.group, logit)
+                    for one, logit in zip(pictures[test], logits, strict=True)
+                ),
+            )
+            record.add_score(ScoreRecord(test=test, row=row, seed=seed, basis=basis[test], file=file))
+        record.versions = versions()
+        save_record(out, record)
+
+
+def _record(
+    options: AblateOptions, ablation: "Ablation", tests: list[TestSet], pictures: dict[str, list["Row"]]
+) -> "Record":
+    """The record in the folder, brought up to the options; a new one where there is none."""
+    from vestige.evaluation.ablation_record import Record, TrainRecord, read_record
+    from vestige.training.ablation import versions
+
+    assert options.train is not None
+    spec = ablation.spec
+    groups = {(one.label, one.group) for one in ablation.training_rows(spec.baseline)}
+    train = TrainRecord(
+        manifest=options.train.name, manifest_sha256=ablation.manifest_sha256, split=ablation.split
+    )
+    values: dict[str, Any] = {
+        "title": ablation.title,
+        "command": _command(options, tests),
+        "spec": spec.model_dump(mode="json", exclude_defaults=True),
+        "order": list(spec.rows),
+        "baseline": spec.baseline,
+        "questions": spec.questions,
+        "views": spec.views,
+        "train": train,
+    }
+    known = read_record(options.out)
+    record = Record(**values, versions=versions()) if known is None else known.model_copy(update=values)
+    if known is not None and (known.train, known.views) != (train, spec.views):
+        raise ConfigError(
+            f"{options.out}: this ablation was begun on other training pictures or with another number of "
+            "views; choose another folder"
+        )
+    for test in tests:
+        found = _test_record(test, pictures[test.name], groups)
+        before = record.tests.get(test.name)
+        if before is not None and before.manifest_sha256 != found.manifest_sha256:
+            raise ConfigError(
+                f"--test {test.name}: {options.out} has scores of another manifest under this name; choose "
+                "another name"
+            )
+        record.tests[test.name] = found
+    return record
+
+
+def _test_record(test: TestSet, rows: list["Row"], groups: set[tuple[int, str]]) -> "SetRecord":
+    from vestige.data.manifest import sha256_of
+    from vestige.evaluation.ablation_record import SetRecord
+
+    return SetRecord(
+        manifest=test.manifest.name,
+        manifest_sha256=sha256_of(test.manifest),
+        split=test.split or "",
+        real=sum(row.label == 0 for row in rows),
+        generated=sum(row.label == 1 for row in rows),
+        seen=sum((row.label, row.group) in groups for row in rows),
+    )
+
+
+def _basis(ablation: "Ablation", record: "Record", row: str, seed: int, test: str) -> str:
+    import hashlib
+
+    pictures = record.tests[test]
+    text = f"{ablation.basis(row, seed)} {pictures.manifest_sha256} {pictures.split} {record.views}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _kept(out: Path, record: "Record", row: str, seed: int, test: str, basis: str) -> bool:
+    """Whether scores are there already.
+
+    Raises:
+        ConfigError: there are, of another recipe or of other pictures.
+    """
+    known = record.score(test, row, seed)
+    if known is None or not (out / known.file).exists():
+        return False
+    if known.basis != basis:
+        raise ConfigError(
+            f"{out / known.file}: scored by another recipe, with other stages or on other pictures; remove "
+            f"this file and {out / 'rows' / row}, or choose another folder"
+        )
+    return True
+
+
+def _command(options: AblateOptions, tests: list[TestSet]) -> str:
+    """The command without folders: they say nothing to others."""
+    assert options.spec is not None
+    assert options.train is not None
+    parts = ["vestige", "ablate", options.spec.name, "--train", options.train.name]
+    parts += ["--split", options.split] if options.split else []
+    for test in tests:
+        parts += ["--test", test.text]
+    parts += ["--weights", "WEIGHTS"] if options.weights else []
+    return shlex.join([*parts, "--out", "OUT"])

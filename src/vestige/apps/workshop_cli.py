@@ -1,0 +1,294 @@
+"""The workshop's commands: they train, export and measure, and need the extra `train`."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vestige.apps.manifests import manifest_and_split
+from vestige.apps.needs import needs
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands behind those that `app` has already."""
+    for command in (train, export, bench, spectra, ablate):
+        app.command()(command)
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="Recipe, a YAML file.")],
+    data: Annotated[Path, typer.Option(help="Manifest of the pictures, a CSV file.")],
+    run: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run continues there.")],
+    weights: Annotated[Path | None, typer.Option(help="Folder with starting weights.")] = None,
+    stage: Annotated[
+        str,
+        typer.Option(
+            help="Train this stage of the method only: dair or extractor for gensign; detector is the last."
+        ),
+    ] = "detector",
+    measure_on: Annotated[
+        str,
+        typer.Option(
+            metavar="MANIFEST[:SPLIT]",
+            help="With an earlier --stage: measure it on these pictures, too.",
+        ),
+    ] = "",
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of frozen features that several runs share.")
+    ] = None,
+) -> None:
+    """Train a detector by a recipe, stage by stage if its method has stages (needs the extra `train`)."""
+    from vestige.errors import ConfigError
+
+    if stage == "detector" and measure_on:
+        raise ConfigError(
+            "--measure-on goes with --stage dair or extractor; vestige bench measures detectors"
+        )
+    if stage != "detector" and cache is not None:
+        raise ConfigError("--cache goes with the stage detector only; earlier stages have no frozen features")
+    others = None
+    if measure_on:
+        place, split = manifest_and_split(measure_on)
+        if not place:
+            raise ConfigError(f"--measure-on {measure_on}: MANIFEST or MANIFEST:SPLIT is expected")
+        others = (Path(place), split)
+    _workshop()
+    if stage != "detector":
+        from vestige.training.stages import train_stage
+
+        train_stage(recipe, stage, data, weights, run, measure_on=others)
+        return
+    from vestige.training.run import train as command
+
+    command(recipe, data, weights, run, cache=cache)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    data: Annotated[Path, typer.Option(help="The manifest that the run was trained on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the model package.")],
+    stage: Annotated[
+        str,
+        typer.Option(help="detector, or extractor for the signatures of vestige inspect (gensign's stage)."),
+    ] = "detector",
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="With --stage extractor: the recipe it was trained by, if RUN has no recipe.yaml."),
+    ] = None,
+) -> None:
+    """Write a finished run, or its extractor alone, as a model package (needs the extra `train`)."""
+    from vestige.errors import ConfigError
+
+    if stage not in ("detector", "extractor"):
+        raise ConfigError(f"--stage takes detector or extractor, not {stage!r}")
+    if stage == "detector" and recipe is not None:
+        raise ConfigError("--recipe goes with --stage extractor only; a detector's run has its own")
+    _workshop()
+    if stage == "extractor":
+        from vestige.training.export_extractor import export_extractor
+
+        print(f"{out}: {export_extractor(run, data, out, recipe).title}")
+        return
+    from vestige.training.export import export as command
+
+    card = command(run, data, out)
+    print(f"{out}: {card.title}")
+
+
+def bench(
+    out: Annotated[Path, typer.Option(help="Folder of the bench: scores, tables, report.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Manifest of pictures to be scored (vestige data index makes one); repeatable."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Model name or package folder, repeatable; the first is reported in detail.",
+            show_default="first",
+        ),
+    ] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="as-found, web, hard, crop, sweep, sweep-jpeg, ..., delivery.", show_default="as-found"
+        ),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only rows of this split.")] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most so many pictures of each class, spread over the groups."),
+    ] = None,
+    benchmark: Annotated[
+        str,
+        typer.Option(help="The published benchmark that the data are: prints published figures beside ours."),
+    ] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that score.")] = 1,
+    title: Annotated[str, typer.Option(help="Title of the report.")] = "",
+    thumbnails: Annotated[
+        bool,
+        typer.Option(
+            "--thumbnails", help="Show the worst mistakes in the HTML report; it then holds copies."
+        ),
+    ] = False,
+    audit: Annotated[bool, typer.Option(help="Audit each data set for what its files give away.")] = True,
+    recipe: Annotated[
+        list[Path] | None, typer.Option(help="Recipe to train, for --leave-one-out and --fraction.")
+    ] = None,
+    train: Annotated[Path | None, typer.Option(help="Manifest that recipes are trained on.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Folder with starting weights.")] = None,
+    leave_one_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-one-out", help="Train once without each generator and score it with that model."
+        ),
+    ] = False,
+    fraction: Annotated[
+        list[float] | None, typer.Option(help="Train on this share of the pictures, such as 0.1; repeatable.")
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="Write the first model's figures into this package's card.")
+    ] = None,
+    redo: Annotated[bool, typer.Option("--redo", help="Score again what has scores already.")] = False,
+) -> None:
+    """Score models on labelled data under named protocols and write a report (needs the extra `train`).
+
+    An interrupted bench goes on where it stopped. Without --data, the report in OUT is made again from the
+    scores kept there.
+    """
+    _workshop()
+    from vestige.apps import bench as command
+
+    command.run(
+        command.BenchOptions(
+            out=out,
+            data=data or [],
+            models=model or [],
+            protocols=protocol or ["as-found"],
+            title=title,
+            sample=sample,
+            split=split,
+            benchmark=benchmark,
+            workers=workers,
+            redo=redo,
+            audit=audit,
+            thumbnails=thumbnails,
+            recipes=recipe or [],
+            train=train,
+            weights=weights,
+            leave_one_out=leave_one_out,
+            fractions=fraction or [],
+            card=card,
+        )
+    )
+
+
+class Residual(str, Enum):
+    """What says the residual of a picture, for `vestige spectra`."""
+
+    EXTRACTOR = "extractor"
+    HIGHPASS = "highpass"
+
+
+def spectra(
+    run: Annotated[Path, typer.Option(help="Run of gensign with its stage dair trained.")],
+    data: Annotated[Path, typer.Option(help="Manifest of the pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder of the comparison; an interrupted one continues there.")],
+    structures: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Number of simulated generators, repeatable; smaller ones are parts of larger.",
+            show_default="100, 300, 1000",
+        ),
+    ] = None,
+    per_structure: Annotated[int, typer.Option(help="Real pictures that every structure reconstructs.")] = 8,
+    pictures: Annotated[
+        int, typer.Option(help="At most so many pictures of each generator and source.")
+    ] = 60,
+    split: Annotated[str, typer.Option(help="Only rows of this split.")] = "all",
+    residual: Annotated[
+        Residual | None,
+        typer.Option(help="What says the residual.", show_default="the run's extractor, or highpass"),
+    ] = None,
+    side: Annotated[int, typer.Option(help="Side of the crops, a multiple of 32 from 64 on.")] = 96,
+    jpeg: Annotated[int, typer.Option(help="Encode every crop once more at this quality; 0: not.")] = 90,
+    seed: Annotated[int, typer.Option(min=0, help="Of structures and of the choice of pictures.")] = 0,
+) -> None:
+    """Measure whether GenSign's simulated generators cover real ones: spectra, their PCA (extra `train`)."""
+    _workshop()
+    from vestige.apps import spectra as command
+
+    command.run(
+        command.SpectraOptions(
+            run,
+            data,
+            out,
+            tuple(structures or (100, 300, 1000)),
+            per_structure,
+            pictures,
+            split,
+            residual.value if residual else None,
+            side,
+            jpeg,
+            seed,
+        )
+    )
+
+
+def ablate(
+    out: Annotated[Path, typer.Option(help="Folder of the ablation: fits, scores, tables.")],
+    spec: Annotated[
+        Path | None, typer.Argument(help="Specification, a YAML file: a recipe, and rows that change it.")
+    ] = None,
+    train: Annotated[Path | None, typer.Option(help="Manifest that every row is trained on.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Only rows of this split of it.", show_default="the recipe's")
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=MANIFEST[:SPLIT]", help="Pictures to be scored; repeatable."),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Folder with starting weights.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder of frozen features that runs share.", show_default="one in OUT"),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ROW", help="Run this row and no other; repeatable.")
+    ] = None,
+) -> None:
+    """Fit a recipe several times with one thing changed, score each fit, and write tables (extra `train`).
+
+    Called again it goes on where it stopped; what has scores is kept. Without --train, the tables are made
+    again from the scores in OUT.
+    """
+    _workshop()
+    from vestige.apps import ablate as command
+
+    command.run(
+        command.AblateOptions(
+            out=out,
+            spec=spec,
+            train=train,
+            split=split,
+            tests=test or [],
+            weights=weights,
+            cache=cache,
+            only=only or [],
+        )
+    )
+
+
+def _workshop() -> None:
+    needs(
+        "torch",
+        "lightning",
+        "sklearn",
+        "onnx",
+        "onnxscript",
+        "safetensors",
+        "yaml",
+        "pyarrow",
+        "matplotlib",
+    )

@@ -1,0 +1,219 @@
+"""What an ablation leaves in its folder: `ablation.json` and the scores of every row, seed and test set.
+
+OUT/ablation.json                  what was run: specification, recipes, counts, times, hashes, versions
+OUT/scores/TEST/ROW-seedN.csv      one line per test picture
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vestige.errors import ConfigError, DataError
+from vestige.evaluation.metrics import Labels, Values
+
+RECORD = "ablation.json"
+SCORES = "scores"
+COLUMNS = ("picture", "label", "group", "logit")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TrainRecord(_Strict):
+    """The pictures that rows choose from: a manifest by name, hash and split ("" if the recipe's)."""
+
+    manifest: str
+    manifest_sha256: str
+    split: str
+
+
+class SetRecord(_Strict):
+    """A test set.
+
+    Attributes:
+        split: "" if all of the manifest was scored.
+        seen: how many of its pictures come from groups that the recipe is trained on.
+    """
+
+    manifest: str
+    manifest_sha256: str
+    split: str
+    real: int
+    generated: int
+    seen: int
+
+
+class RowRecord(_Strict):
+    """A row.
+
+    Attributes:
+        changed: what it sets, by dotted key.
+        recipe: all of its recipe.
+        stages: key of the folder that each of its stages was trained in.
+    """
+
+    changed: dict[str, Any]
+    recipe: dict[str, Any]
+    stages: dict[str, str]
+
+
+class FitRecord(_Strict):
+    """One fit of a row.
+
+    Attributes:
+        basis: hash of all that the network follows from.
+        seconds: of the fit itself, without frozen features.
+        images_per_second: views that the solver learned from, repeated ones counted again.
+        continued: whether an earlier process had begun it, whose time is then not in `seconds`.
+        real, generated: pictures that it was fitted on.
+        views: of these pictures, reconstructions included.
+    """
+
+    row: str
+    seed: int
+    basis: str
+    network_sha256: str
+    seconds: float
+    images_per_second: float
+    continued: bool
+    real: int
+    generated: int
+    views: int
+
+
+class ScoreRecord(_Strict):
+    """One file of scores; `basis` is that of the fit and of the test manifest."""
+
+    test: str
+    row: str
+    seed: int
+    basis: str
+    file: str
+
+
+class Record(_Strict):
+    """What `ablation.json` holds.
+
+    Attributes:
+        command: as it was called, without folders.
+        spec: the specification as it was given.
+        order: rows in the order of the specification.
+        baseline: the row that differences are taken to.
+        questions: title of a table -> its rows.
+        views: patches of each test picture.
+        versions: of what shaped the networks, when the last row was added.
+    """
+
+    title: str
+    command: str
+    spec: dict[str, Any]
+    order: list[str]
+    baseline: str
+    questions: dict[str, list[str]]
+    views: int
+    versions: dict[str, str]
+    train: TrainRecord
+    tests: dict[str, SetRecord] = {}
+    rows: dict[str, RowRecord] = {}
+    fits: list[FitRecord] = []
+    scores: list[ScoreRecord] = []
+
+    def fit(self, row: str, seed: int) -> FitRecord | None:
+        """The fit of a row with a seed, if there was one."""
+        return next((one for one in self.fits if (one.row, one.seed) == (row, seed)), None)
+
+    def add_fit(self, fit: FitRecord) -> None:
+        """Put a fit in, in place of the one of the same row and seed."""
+        self.fits = [one for one in self.fits if (one.row, one.seed) != (fit.row, fit.seed)] + [fit]
+
+    def score(self, test: str, row: str, seed: int) -> ScoreRecord | None:
+        """The scores of a fit on a test set, if there are any."""
+        wanted = (test, row, seed)
+        return next((one for one in self.scores if (one.test, one.row, one.seed) == wanted), None)
+
+    def add_score(self, score: ScoreRecord) -> None:
+        """Put scores in, in place of those of the same row, seed and test set."""
+        known = self.score(score.test, score.row, score.seed)
+        self.scores = [one for one in self.scores if one is not known] + [score]
+
+
+@dataclass(frozen=True)
+class PictureScores:
+    """Scores of a fit on a test set; arrays and lists with one entry per picture, in the manifest's order.
+
+    Attributes:
+        labels: int64, 0 real, 1 generated.
+        groups: generator, or source of real pictures.
+        logits: float64, positive = generated.
+    """
+
+    pictures: list[str]
+    labels: Labels
+    groups: list[str]
+    logits: Values
+
+
+def score_file(test: str, row: str, seed: int) -> str:
+    """Where scores lie in the folder of an ablation."""
+    return f"{SCORES}/{test}/{row}-seed{seed}.csv"
+
+
+def write_scores(path: Path, lines: Iterable[tuple[str, int, str, float]]) -> None:
+    """Write picture, label, group and logit (6 decimals) of each picture; the file is whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((name, label, group, f"{logit:.6f}") for name, label, group, logit in lines)
+    partial.replace(path)
+
+
+def read_scores(path: Path) -> PictureScores:
+    """Read what `write_scores` wrote.
+
+    Raises:
+        DataError: unreadable, or not such a file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise ValueError(f"its columns are {reader.fieldnames}")
+            rows = list(reader)
+        labels = np.array([int(row["label"]) for row in rows], dtype=np.int64)
+        logits = np.array([float(row["logit"]) for row in rows], dtype=np.float64)
+        if not np.isin(labels, (0, 1)).all() or not np.isfinite(logits).all():
+            raise ValueError("labels must be 0 or 1, and logits finite numbers")
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{path}: not a file of scores of an ablation ({error})") from error
+    return PictureScores([row["picture"] for row in rows], labels, [row["group"] for row in rows], logits)
+
+
+def read_record(out: Path) -> Record | None:
+    """What a folder holds; None if no ablation was begun there.
+
+    Raises:
+        ConfigError: `ablation.json` is damaged.
+    """
+    path = out / RECORD
+    if not path.exists():
+        return None
+    try:
+        return Record.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise ConfigError(f"{path}: cannot be read as the record of an ablation ({error})") from error
+
+
+def save_record(out: Path, record: Record) -> None:
+    """Write `ablation.json`, whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    partial = out / (RECORD + ".part")
+    partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    partial.replace(out / RECORD)
