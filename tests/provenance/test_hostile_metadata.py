@@ -163,9 +163,9 @@ def test_spliced_texts(pieces: list[str], key: str) -> None:
     ],
 )
 def test_long_texts_end_soon(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     check(read_claims(RawMetadata(text={"parameters": text, "prompt": text, "Dream": text, "comment": text})))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_failing_reader_does_not_end_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
