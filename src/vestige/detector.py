@@ -90,13 +90,20 @@ class Detector:
         self._session = Session(package, threads)
 
     @classmethod
-    def load(cls, model: str | Path = DEFAULT_MODEL, **options: Any) -> "Detector":
+    def load(
+        cls, model: str | Path = DEFAULT_MODEL, *, tower: str | Path | None = None, **options: Any
+    ) -> "Detector":
         """Load a shipped model by name or a package by the path of its folder; options as for the class.
 
+        Args:
+            tower: file of the frozen weights, for a package that does not contain them; default: where
+                `vestige fetch` and VESTIGE_TOWERS put it. Nothing is ever downloaded here.
+
         Raises:
-            ModelPackageError: no such model, or the package is damaged or does not fit.
+            ModelPackageError: no such model, the package is damaged or does not fit, or its tower is not on
+                this computer.
         """
-        return cls(load_package(model), **options)
+        return cls(load_package(model, tower), **options)
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -203,16 +210,12 @@ class Detector:
         """Score the views of several pictures together; one `Scores` per picture."""
         readable = [group for group in groups if len(group)]
         if not readable:
-            return [Scores(np.empty(0, np.float32), None) for _ in groups]
+            return [Scores(np.empty(0, np.float32)) for _ in groups]
         inputs = np.concatenate(readable)
         parts = [self._session.run(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]
-        logit = np.concatenate([part.logit for part in parts])
-        maps = [part.map for part in parts if part.map is not None]
-        bounds = np.cumsum([len(group) for group in groups])[:-1]
-        logits = np.split(logit, bounds)
-        if not maps:
-            return [Scores(one, None) for one in logits]
-        return [Scores(a, b) for a, b in zip(logits, np.split(np.concatenate(maps), bounds), strict=True)]
+        together = Scores.joined(parts)
+        ends = np.cumsum([len(group) for group in groups])
+        return [together.part(end - len(group), end) for group, end in zip(groups, ends, strict=True)]
 
     def _report(self, item: _Prepared, scores: Scores) -> ImageReport:
         common: dict[str, Any] = {"path": item.name, "model": self.card.title, "versions": self.versions}
@@ -238,11 +241,17 @@ class Detector:
         ]
         heat = None
         if len(item.corners) > scored:
-            rest = Scores(scores.logit[scored:], None if scores.map is None else scores.map[scored:])
             heat = heatmap.build(
-                facts.width, facts.height, size, item.corners[scored:], rest, self.card.calibration
+                facts.width,
+                facts.height,
+                size,
+                item.corners[scored:],
+                scores.part(scored),
+                self.card.calibration,
             )
-        return judge(self.card, views, self.band, min(facts.width, facts.height), heat)
+        found = scores.deviation
+        deviation = None if found is None else float(found[:scored].mean(dtype=np.float64))
+        return judge(self.card, views, self.band, min(facts.width, facts.height), heat, deviation)
 
 
 def _name(source: Source) -> str:

@@ -121,6 +121,8 @@ class Evidence(_Model):
         thresholds: (low, high) probability; between them the verdict is inconclusive.
         reasons: sentences that explain the verdict (disagreeing views, small picture, ...).
         looked_at: "pixels"; "file" for a model that knows format, size and metadata and not the picture.
+        deviation: how little the picture resembles what the model was fitted to, whatever the probability
+            says: mean over views, at least 0, in the model's own units; None: the model does not say.
     """
 
     logit: float
@@ -131,6 +133,7 @@ class Evidence(_Model):
     heat_map: HeatMap | None = None
     reasons: list[str] = Field(default_factory=list)
     looked_at: Literal["pixels", "file"] = "pixels"
+    deviation: float | None = None
 
 
 class ScanError(_Model):
@@ -154,6 +157,7 @@ ROW_FIELDS = (
     "sha256",
     "error_code",
     "error",
+    "deviation",
 )
 
 
@@ -185,6 +189,11 @@ class ImageReport(_Model):
         """How far the views disagree, in log-odds; None if the picture could not be read."""
         return self.evidence.spread if self.evidence else None
 
+    @property
+    def deviation(self) -> float | None:
+        """How little the picture resembles what the model was fitted to; None if the model does not say."""
+        return self.evidence.deviation if self.evidence else None
+
     def row(self) -> dict[str, Any]:
         """The report as one flat row with the keys of `ROW_FIELDS`; what is not known is None."""
         return {
@@ -201,4 +210,5 @@ class ImageReport(_Model):
             "sha256": self.facts.sha256 if self.facts else None,
             "error_code": self.error.code if self.error else None,
             "error": self.error.reason if self.error else None,
+            "deviation": self.deviation,
         }

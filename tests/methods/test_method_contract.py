@@ -19,32 +19,32 @@ torch.set_num_threads(1)
 
 SIZES = (64, 96)
 NARROW = {"widths": (8, 16), "blocks": (1, 1)}
+TOWER = {
+    "width": 32,
+    "layers": 2,
+    "heads": 2,
+    "feed_forward": 64,
+    "patch": 16,
+    "image": 64,
+    "projection": 16,
+}
 # Options that make large methods small.
 TINY: dict[str, dict[str, Any]] = {
-    "clip-probe": {
-        "width": 32,
-        "layers": 2,
-        "heads": 2,
-        "feed_forward": 64,
-        "patch": 16,
-        "image": 64,
-        "projection": 16,
-    },
+    "clip-probe": TOWER,
     "gensign": {
         "rgb": {
-            "tower": {
-                "width": 32,
-                "layers": 2,
-                "heads": 2,
-                "feed_forward": 64,
-                "patch": 16,
-                "image": 64,
-                "projection": 16,
-            },
+            "tower": TOWER,
             "lora": {"layers": 1},
         },
         "signature": {"extractor": {"width": 8, "blocks": 1, "groups": 4}, "form": "plain", "block": 3},
         "width": 16,
+    },
+    "attribution": {
+        "features": [{"kind": "clip", "tower": TOWER, "final": "projected", "layers": [0, 1]}],
+        "widths": (8, 4),
+    },
+    "feature-probe": {
+        "features": [{"kind": "clip", "tower": TOWER, "final": None, "layers": [1], "tokens": ["mean"]}]
     },
     "npr": NARROW,
     "denoiser-residual": NARROW,
@@ -52,6 +52,8 @@ TINY: dict[str, dict[str, Any]] = {
 }
 # The file that a method asks for first where its starting weights are missing.
 WANTED = {
+    "attribution": "clip*.safetensors",
+    "feature-probe": "clip*.safetensors",
     "clip-probe": "clip*.safetensors",
     "gensign": "clip*.safetensors",
     "autoencoder-error": "efficientnet-lite0*.pth",
@@ -85,7 +87,7 @@ def some_input(method: Method, count: int, size: int = 64) -> Tensor:
 
 def test_is_listed_under_its_name(method: Method) -> None:
     assert registry.METHODS[method.name]
-    assert method.solver in {"logistic", "sources", "gradient", "none"}
+    assert method.solver in {"logistic", "sources", "gradient", "alternating", "none"}
     assert method.looks_at in {"pixels", "facts"}
     assert method.paper
 
@@ -156,5 +158,5 @@ def test_missing_starting_weights_are_named(method: Method, tmp_path: Path) -> N
 
 
 def test_unknown_method() -> None:
-    with pytest.raises(ConfigError, match=r"no method 'magic'; known are autoencoder-error, clip-probe, "):
+    with pytest.raises(ConfigError, match=r"no method 'magic'; known are attribution, autoencoder-error, "):
         registry.get("magic")

@@ -135,6 +135,13 @@ def test_page_says_what_it_must(source):
     assert "stopped early" not in text
 
 
+def test_a_deviation_is_shown_where_there_is_one():
+    plain = make_report()
+    said = plain.evidence.model_copy(update={"deviation": 1.234})
+    assert "Deviation" not in card(plain, None, 1)
+    assert "Deviation: 1.23 on the model" in card(make_report(evidence=said), None, 1)
+
+
 def test_interrupted_page_says_so(tmp_path):
     sink = HtmlSink(tmp_path)
     sink.write(make_report(), make_picture())

@@ -52,6 +52,17 @@ def test_record_has_the_row_first_and_loses_nothing():
         assert report_of(record) == report
 
 
+def test_a_record_says_that_only_the_file_was_looked_at():
+    report = make_report()
+    file_only = report.model_copy(
+        update={"evidence": report.evidence.model_copy(update={"looked_at": "file"})}
+    )
+    assert report_of(record_of(file_only)) == file_only
+    older = record_of(report)
+    del older["looked_at"]
+    assert report_of(older) == report
+
+
 @given(reports)
 def test_json_lines_are_one_line_of_utf8_without_nan(report):
     line = json_line(record_of(report))

@@ -21,7 +21,7 @@ from vestige.detector import Detector
 from vestige.errors import ConfigError, DataError
 from vestige.evaluation import tables
 from vestige.evaluation.ablation_record import Record, read_record, read_scores
-from vestige.training import ablation, gradient
+from vestige.training import ablation, gradient, scoring
 from vestige.training.export import export
 from vestige.training.run import train
 
@@ -264,11 +264,11 @@ def test_unreadable_test_picture_is_named(home: Path, tmp_path: Path) -> None:
 
 def test_patches_are_those_of_the_field_kit() -> None:
     pixels = np.arange(200 * 150 * 3, dtype=np.int64).reshape(150, 200, 3).astype(np.uint8)
-    found = ablation.native_patches(pixels, 64, 2)
+    found = scoring.native_patches(pixels, 64, 2)
     # Two views of a wide picture: its left and its right end, in the middle of its height.
     np.testing.assert_array_equal(found[0], pixels[43:107, :64])
     np.testing.assert_array_equal(found[1], pixels[43:107, 136:])
-    small = ablation.native_patches(pixels[:40, :50], 64, 2)
+    small = scoring.native_patches(pixels[:40, :50], 64, 2)
     assert small.shape == (1, 64, 64, 3)
     np.testing.assert_array_equal(small[0, :40, :50], pixels[:40, :50])
     np.testing.assert_array_equal(small[0, 40, :50], pixels[38, :50])
@@ -276,4 +276,4 @@ def test_patches_are_those_of_the_field_kit() -> None:
 
 def test_identity_is_the_hash_of_the_file(home: Path) -> None:
     row = read_manifest(home / "set" / "manifest.csv")[0]
-    assert ablation.identity(row) == hashlib.sha256(row.path.read_bytes()).hexdigest()
+    assert scoring.identity(row) == hashlib.sha256(row.path.read_bytes()).hexdigest()

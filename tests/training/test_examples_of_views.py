@@ -10,7 +10,7 @@ from tiny_workshop import recipe_values
 from vestige.data.manifest import Row
 from vestige.methods.base import Network, Output
 from vestige.training.cache import Bucket
-from vestige.training.examples import Examples, label_views, score_rows
+from vestige.training.examples import Examples, RowScore, label_views, score_rows
 from vestige.training.recipe import Recipe
 from vestige.training.views import plan
 
@@ -45,18 +45,29 @@ def test_reconstructions_count_as_generated_and_take_their_share() -> None:
 
 
 class First(Network):
-    """The logit is the first feature."""
+    """The logit is the first feature, the deviation the second, if there is one."""
 
     def head(self, *features: torch.Tensor) -> Output:
-        return Output(features[0][:, 0])
+        first, *others = features[0].unbind(1)
+        return Output(first, deviation=others[0] if others else None)
+
+
+def scored(features: list[list[float]], chosen: list[bool]) -> list[RowScore]:
+    """Two rows with two views each, which lie crosswise in two buckets."""
+    values = np.array(features, dtype=np.float16)
+    buckets = [Bucket(np.array(views), [values[views]]) for views in ([0, 3], [1, 2])]
+    rows = np.array([0, 0, 1, 1])
+    examples = Examples(buckets, rows, np.ones(4), rows, np.zeros(4, dtype=bool), np.full(4, "group"))
+    return list(score_rows(First(), examples, np.array(chosen)))
 
 
 def test_rows_are_scored_by_the_mean_of_their_chosen_views() -> None:
-    buckets = [
-        Bucket(np.array([0, 3]), [np.array([[1.0], [4.0]], dtype=np.float16)]),
-        Bucket(np.array([1, 2]), [np.array([[3.0], [8.0]], dtype=np.float16)]),
-    ]
-    rows = np.array([0, 0, 1, 1])
-    examples = Examples(buckets, rows, np.ones(4), rows, np.zeros(4, dtype=bool), np.full(4, "group"))
-    assert list(score_rows(First(), examples, np.ones(4, dtype=bool))) == [(0, 2.0), (1, 6.0)]
-    assert list(score_rows(First(), examples, np.array([True, True, True, False]))) == [(0, 2.0), (1, 8.0)]
+    features = [[1.0], [3.0], [8.0], [4.0]]
+    assert scored(features, [True] * 4) == [(0, 2.0, None), (1, 6.0, None)]
+    assert scored(features, [True, True, True, False]) == [(0, 2.0, None), (1, 8.0, None)]
+
+
+def test_deviations_are_means_of_the_same_views() -> None:
+    features = [[1.0, 10.0], [3.0, 20.0], [8.0, 0.5], [4.0, 1.5]]
+    assert scored(features, [True] * 4) == [(0, 2.0, 15.0), (1, 6.0, 1.0)]
+    assert scored(features, [False, True, True, True]) == [(0, 3.0, 20.0), (1, 6.0, 1.0)]

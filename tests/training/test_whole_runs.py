@@ -59,7 +59,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(cache, "SHARD", 8)
         # Four blocks instead of sixteen: they have all kinds of padding, and export takes a second, not ten.
         patch.setattr(efficientnet_statistics, "TAPS", (-1, 0, 2, 3))
-        patch.setattr(efficientnet_statistics.ChannelStatistics, "width", 2 * (32 + 16 + 24 + 40))
         for name in registry.METHODS:
             recipe = write_recipe(folder / f"{name}.yaml", name, **SECTIONS.get(name, {"data": DATA}))
             train(recipe, folder / "set" / "manifest.csv", folder / "weights", folder / name)

@@ -37,6 +37,8 @@ EXTRACTOR = {"width": 8, "blocks": 1, "groups": 4}
 # The `model` section that makes a large method small.
 MODELS: dict[str, dict[str, Any]] = {
     "clip-probe": TOWER,
+    "feature-probe": {"features": [{"kind": "clip", "tower": TOWER}]},
+    "attribution": {"features": [{"kind": "clip", "tower": TOWER}], "widths": [8, 4]},
     "gensign": {
         "rgb": {"tower": TOWER, "lora": {"layers": 1}},
         # Three blocks of the backbone instead of sixteen: export takes a second, not ten.
@@ -124,7 +126,13 @@ def recipe_values(method: str, **sections: Any) -> dict[str, Any]:
         "seed": 3,
         "model": MODELS.get(method, {}),
         "data": {"patch": 64, "views": 2},
-        "fit": {"steps": 6, "steps_per_epoch": 2, "batch": 8, "fresh_learning_rate": 0.02},
+        "fit": {
+            "steps": 6,
+            "steps_per_epoch": 2,
+            "batch": 8,
+            "fresh_learning_rate": 0.02,
+            "alternating": {"rounds": 3, "attribution_steps": 2, "classifier_steps": 2},
+        },
         "calibration": {"folds": 2, "used": 2},
         "package": {
             "name": f"tiny-{method}",

@@ -5,13 +5,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vestige.apps.manifests import manifest_and_split
+from vestige.apps.ablate_sets import (
+    Pictures,
+    TestSet,
+    basis_of,
+    differing,
+    open_sets,
+    parse_test,
+    set_record,
+)
 from vestige.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vestige.data.manifest import Row
-    from vestige.evaluation.ablation_record import Record, SetRecord
+    from vestige.evaluation.ablation_record import Record
     from vestige.training.ablation import Ablation
+    from vestige.training.ablation_spec import Spec
 
 
 @dataclass(frozen=True)
@@ -26,20 +34,7 @@ class AblateOptions:
     weights: Path | None
     cache: Path | None
     only: list[str]
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """What an option --test names.
-
-    Attributes:
-        text: the option as it was given, without folders.
-    """
-
-    name: str
-    manifest: Path
-    split: str | None
-    text: str
+    per_group: int | None = None
 
 
 def run(options: AblateOptions) -> None:
@@ -62,20 +57,6 @@ def run(options: AblateOptions) -> None:
             print(path)
 
 
-def parse_test(text: str) -> TestSet:
-    """NAME=MANIFEST or NAME=MANIFEST:SPLIT.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    name, equals, place = text.partition("=")
-    path, split = manifest_and_split(place)
-    if not equals or not path or name != Path(name).name or name in {"", ".", ".."}:
-        raise ConfigError(f"--test {text}: NAME=MANIFEST or NAME=MANIFEST:SPLIT is expected")
-    short = f"{name}={Path(path).name}" + (f":{split}" if split else "")
-    return TestSet(name, Path(path), split, short)
-
-
 def _check(options: AblateOptions) -> None:
     if options.train is None:
         given = {
@@ -84,6 +65,7 @@ def _check(options: AblateOptions) -> None:
             "--weights": options.weights,
             "--cache": options.cache,
             "--only": options.only,
+            "--per-group": options.per_group,
         }
         named = [name for name, value in given.items() if value]
         if named:
@@ -97,7 +79,6 @@ def _check(options: AblateOptions) -> None:
 
 
 def _run(options: AblateOptions) -> None:
-    from vestige.data.manifest import read_manifest
     from vestige.evaluation.ablation_record import save_record
     from vestige.progress import Progress
     from vestige.training.ablation import Ablation
@@ -121,7 +102,7 @@ def _run(options: AblateOptions) -> None:
     if unknown:
         listed = ", ".join(ablation.spec.rows)
         raise ConfigError(f"--only {', '.join(unknown)}: no such row in {options.spec}, only {listed}")
-    pictures = {test.name: read_manifest(test.manifest, test.split) for test in tests}
+    pictures = open_sets(tests, options.per_group, progress)
     record = _record(options, ablation, tests, pictures)
     for row in options.only or list(ablation.spec.rows):
         _run_row(options.out, ablation, record, row, pictures)
@@ -132,7 +113,7 @@ def _run(options: AblateOptions) -> None:
 
 
 def _regroup(path: Path, out: Path) -> None:
-    """Take title, order, baseline and questions from a specification of the very rows that were run.
+    """Take what shapes the page alone from a specification of the very rows that were run.
 
     Raises:
         ConfigError: no ablation there, or a row was run by another recipe.
@@ -145,24 +126,39 @@ def _regroup(path: Path, out: Path) -> None:
         raise ConfigError(f"{out}: no ablation there yet; give the training pictures with --train")
     spec = read_spec(path)
     recipes = row_recipes(path, spec, record.train.split)
-    other = [row for row in recipes if row in record.rows and recipes[row] != record.rows[row].recipe]
-    if other or spec.views != record.views:
+    other = [
+        row
+        for row, known in record.rows.items()
+        if row in recipes and (recipes[row], spec.rows[row].fraction) != (known.recipe, known.fraction)
+    ]
+    if other or (spec.views, spec.precision) != (record.views, record.precision):
         what = f"rows {', '.join(other)}" if other else "all rows"
         raise ConfigError(
             f"{out}: {what} were run otherwise than {path} says now; run them again with --train"
         )
     values = {
         "title": spec.title or record.title,
-        "spec": spec.model_dump(mode="json", exclude_defaults=True),
-        "order": list(spec.rows),
-        "baseline": spec.baseline,
-        "questions": spec.questions,
+        **_page_of(spec),
     }
     save_record(out, record.model_copy(update=values))
 
 
+def _page_of(spec: "Spec") -> dict[str, Any]:
+    """What a record holds of a specification and no score follows from."""
+    from vestige.evaluation.ablation_record import CurveRecord
+
+    return {
+        "spec": spec.model_dump(mode="json", exclude_defaults=True),
+        "order": list(spec.rows),
+        "baseline": spec.baseline,
+        "questions": spec.questions,
+        "curves": {title: CurveRecord(**curve.model_dump()) for title, curve in spec.curves.items()},
+        "scatter": spec.scatter,
+    }
+
+
 def _run_row(
-    out: Path, ablation: "Ablation", record: "Record", row: str, pictures: dict[str, list["Row"]]
+    out: Path, ablation: "Ablation", record: "Record", row: str, pictures: dict[str, Pictures]
 ) -> None:
     """Fit and score what of a row has no scores yet; after each step it is recorded."""
     from vestige.evaluation.ablation_record import (
@@ -184,19 +180,20 @@ def _run_row(
         weights = weights or ablation.prepare(row)
         network, facts = ablation.fit(row, seed, weights)
         record.rows[row] = RowRecord(
-            changed=ablation.changed(row), recipe=ablation.recipes[row], stages=ablation.stages(row)
+            changed=ablation.changed(row),
+            recipe=ablation.recipes[row],
+            stages=ablation.stages(row),
+            fraction=ablation.fraction(row),
         )
         record.add_fit(FitRecord(row=row, seed=seed, **asdict(facts)))
         for test in wanted:
             ablation.progress.say(f"row {row}, seed {seed}: scoring {test}")
-            logits = ablation.score(row, seed, network, pictures[test])
+            rows, condition = pictures[test].rows, pictures[test].condition
+            logits = ablation.score(row, seed, network, rows, condition)
             file = score_file(test, row, seed)
             write_scores(
                 out / file,
-                (
-                    (one.name, one.label, one.group, logit)
-                    for one, logit in zip(pictures[test], logits, strict=True)
-                ),
+                ((one.name, one.label, one.group, logit) for one, logit in zip(rows, logits, strict=True)),
             )
             record.add_score(ScoreRecord(test=test, row=row, seed=seed, basis=basis[test], file=file))
         record.versions = versions()
@@ -204,7 +201,7 @@ def _run_row(
 
 
 def _record(
-    options: AblateOptions, ablation: "Ablation", tests: list[TestSet], pictures: dict[str, list["Row"]]
+    options: AblateOptions, ablation: "Ablation", tests: list[TestSet], pictures: dict[str, Pictures]
 ) -> "Record":
     """The record in the folder, brought up to the options; a new one where there is none."""
     from vestige.evaluation.ablation_record import Record, TrainRecord, read_record
@@ -219,51 +216,38 @@ def _record(
     values: dict[str, Any] = {
         "title": ablation.title,
         "command": _command(options, tests),
-        "spec": spec.model_dump(mode="json", exclude_defaults=True),
-        "order": list(spec.rows),
-        "baseline": spec.baseline,
-        "questions": spec.questions,
+        **_page_of(spec),
         "views": spec.views,
+        "precision": spec.precision,
         "train": train,
     }
     known = read_record(options.out)
     record = Record(**values, versions=versions()) if known is None else known.model_copy(update=values)
-    if known is not None and (known.train, known.views) != (train, spec.views):
+    begun_with = None if known is None else (known.train, known.views, known.precision)
+    if begun_with not in (None, (train, spec.views, spec.precision)):
         raise ConfigError(
-            f"{options.out}: this ablation was begun on other training pictures or with another number of "
-            "views; choose another folder"
+            f"{options.out}: this ablation was begun on other training pictures, with another number of "
+            "views or in another precision; choose another folder"
         )
     for test in tests:
-        found = _test_record(test, pictures[test.name], groups)
+        found = set_record(test, pictures[test.name], options.per_group, groups)
         before = record.tests.get(test.name)
-        if before is not None and before.manifest_sha256 != found.manifest_sha256:
+        other = "" if before is None else differing(before, found)
+        if other:
             raise ConfigError(
-                f"--test {test.name}: {options.out} has scores of another manifest under this name; choose "
+                f"--test {test.name}: {options.out} has scores of another {other} under this name; choose "
                 "another name"
             )
         record.tests[test.name] = found
     return record
 
 
-def _test_record(test: TestSet, rows: list["Row"], groups: set[tuple[int, str]]) -> "SetRecord":
-    from vestige.data.manifest import sha256_of
-    from vestige.evaluation.ablation_record import SetRecord
-
-    return SetRecord(
-        manifest=test.manifest.name,
-        manifest_sha256=sha256_of(test.manifest),
-        split=test.split or "",
-        real=sum(row.label == 0 for row in rows),
-        generated=sum(row.label == 1 for row in rows),
-        seen=sum((row.label, row.group) in groups for row in rows),
-    )
-
-
 def _basis(ablation: "Ablation", record: "Record", row: str, seed: int, test: str) -> str:
     import hashlib
 
-    pictures = record.tests[test]
-    text = f"{ablation.basis(row, seed)} {pictures.manifest_sha256} {pictures.split} {record.views}"
+    text = f"{ablation.basis(row, seed)} {basis_of(record.tests[test])} {record.views}"
+    if record.precision != "float32":
+        text += f" {record.precision}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -292,5 +276,6 @@ def _command(options: AblateOptions, tests: list[TestSet]) -> str:
     parts += ["--split", options.split] if options.split else []
     for test in tests:
         parts += ["--test", test.text]
+    parts += ["--per-group", str(options.per_group)] if options.per_group else []
     parts += ["--weights", "WEIGHTS"] if options.weights else []
     return shlex.join([*parts, "--out", "OUT"])

@@ -132,6 +132,10 @@ def scan(
     max_megabytes: Annotated[float, typer.Option(min=0.001, help="Larger files are refused.")] = 64,
     max_megapixels: Annotated[float, typer.Option(min=0.001, help="Larger pictures are refused.")] = 100,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table and no progress.")] = False,
+    fetch: Annotated[
+        bool,
+        typer.Option("--fetch", help="Download the weights that the model lacks; see vestige fetch."),
+    ] = False,
 ) -> None:
     """Judge pictures: likely generated, likely real, or inconclusive.
 
@@ -154,6 +158,7 @@ def scan(
         max_bytes=int(max_megabytes * 2**20),
         max_pixels=int(max_megapixels * 1_000_000),
         quiet=quiet,
+        fetch=fetch,
     )
     raise typer.Exit(command.run(paths, options))
 
@@ -199,6 +204,25 @@ def inspect(
 
     limits = Limits(max_bytes=int(max_megabytes * 2**20), max_pixels=int(max_megapixels * 1_000_000))
     command.run(image, command.InspectOptions(model or None, out, array, json, threads, limits))
+
+
+@app.command()
+def fetch(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model package's folder, or a name.")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Take this file; nothing is downloaded."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to the download.")] = False,
+) -> None:
+    """Get the frozen weights that a model package does not contain (downloads need the extra `hub`).
+
+    Says what will be downloaded, from where and how large it is, and asks first. Exit code: 0 it is there,
+    2 it is not.
+    """
+    from vestige.apps import fetch as command
+
+    command.run(model, source, yes)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vestige.apps import fetch
 from vestige.apps.inputs import STDIN, Inputs, collect
 from vestige.detector import Detector
 from vestige.errors import ConfigError
@@ -43,6 +44,7 @@ class ScanOptions:
     max_bytes: int = Limits().max_bytes
     max_pixels: int = Limits().max_pixels
     quiet: bool = False
+    fetch: bool = False
 
 
 @dataclass
@@ -79,6 +81,8 @@ def run(arguments: list[str], options: ScanOptions) -> int:
     inputs = collect(arguments)
     notes = Console(file=sys.stderr)
     _say_left_out(inputs, notes)
+    if options.fetch:
+        fetch.for_scan(options.model or DEFAULT_MODEL, notes)
     detector = Detector.load(
         options.model or DEFAULT_MODEL,
         threshold=options.threshold,

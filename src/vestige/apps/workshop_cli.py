@@ -12,7 +12,7 @@ from vestige.apps.needs import needs
 
 def register(app: typer.Typer) -> None:
     """Put the commands behind those that `app` has already."""
-    for command in (train, export, bench, spectra, ablate):
+    for command in (train, export, bench, spectra, ablate, deviations):
         app.command()(command)
 
 
@@ -76,6 +76,23 @@ def export(
         Path | None,
         typer.Option(help="With --stage extractor: the recipe it was trained by, if RUN has no recipe.yaml."),
     ] = None,
+    tower: Annotated[
+        str,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Leave the frozen weights out of the package; users fetch them from here at the Hugging "
+            "Face hub. Needs --tower-file.",
+        ),
+    ] = "",
+    tower_file: Annotated[
+        Path | None, typer.Option(help="The file of these weights here, the same as at the hub.")
+    ] = None,
+    tower_revision: Annotated[
+        str, typer.Option(help="Branch, tag or commit at the hub.", show_default="main")
+    ] = "",
+    tower_hub_file: Annotated[
+        str, typer.Option(help="Its path at the hub.", show_default="model.safetensors")
+    ] = "",
 ) -> None:
     """Write a finished run, or its extractor alone, as a model package (needs the extra `train`)."""
     from vestige.errors import ConfigError
@@ -84,6 +101,10 @@ def export(
         raise ConfigError(f"--stage takes detector or extractor, not {stage!r}")
     if stage == "detector" and recipe is not None:
         raise ConfigError("--recipe goes with --stage extractor only; a detector's run has its own")
+    if bool(tower) != bool(tower_file) or (not tower and (tower_revision or tower_hub_file)):
+        raise ConfigError("--tower and --tower-file go together; the other --tower options need both")
+    if stage == "extractor" and tower:
+        raise ConfigError("--tower goes with the stage detector only; an extractor has no frozen tower")
     _workshop()
     if stage == "extractor":
         from vestige.training.export_extractor import export_extractor
@@ -91,8 +112,14 @@ def export(
         print(f"{out}: {export_extractor(run, data, out, recipe).title}")
         return
     from vestige.training.export import export as command
+    from vestige.training.export_tower import TowerSource
 
-    card = command(run, data, out)
+    source = None
+    if tower_file is not None:
+        source = TowerSource(
+            tower_file, tower, tower_revision or "main", tower_hub_file or "model.safetensors"
+        )
+    card = command(run, data, out, source)
     print(f"{out}: {card.title}")
 
 
@@ -247,7 +274,15 @@ def ablate(
     ] = None,
     test: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=MANIFEST[:SPLIT]", help="Pictures to be scored; repeatable."),
+        typer.Option(
+            metavar="NAME=MANIFEST[:SPLIT][@CONDITION]",
+            help="Pictures to be scored, as they are or after a condition of the benchmark such as jpeg-50, "
+            "blur-2, none or web; repeatable.",
+        ),
+    ] = None,
+    per_group: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of every test set at most so many pictures of each group of each class."),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Folder with starting weights.")] = None,
     cache: Annotated[
@@ -260,8 +295,8 @@ def ablate(
 ) -> None:
     """Fit a recipe several times with one thing changed, score each fit, and write tables (extra `train`).
 
-    Called again it goes on where it stopped; what has scores is kept. Without --train, the tables are made
-    again from the scores in OUT.
+    Called again it goes on where it stopped; what has scores is kept. Without --train, tables and figures are
+    made again from the scores in OUT.
     """
     _workshop()
     from vestige.apps import ablate as command
@@ -276,6 +311,57 @@ def ablate(
             weights=weights,
             cache=cache,
             only=only or [],
+            per_group=per_group,
+        )
+    )
+
+
+class FeaturePrecision(str, Enum):
+    """In which frozen features are computed."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+def deviations(
+    out: Annotated[Path, typer.Option(help="Folder of the figures and their page.")],
+    run: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Finished runs of attribution, or OUT/rows/ROW/seed-N of an ablation."),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=MANIFEST[:SPLIT]", help="Pictures of both classes; repeatable."),
+    ] = None,
+    views: Annotated[
+        int | None, typer.Option(min=1, help="Patches of a picture at most.", show_default="2")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder of frozen features that runs share.", show_default="one in OUT"),
+    ] = None,
+    precision: Annotated[
+        FeaturePrecision | None,
+        typer.Option(help="In which missing features are computed.", show_default="float32"),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "",
+) -> None:
+    """Measure how far classes lie apart before and after the attribution module (extra `train`).
+
+    Without RUN, the page is made again from what OUT holds.
+    """
+    _workshop()
+    from vestige.apps import deviations as command
+
+    command.run(
+        command.DeviationsOptions(
+            runs=run or [],
+            tests=test or [],
+            out=out,
+            views=views,
+            cache=cache,
+            precision=precision.value if precision else None,
+            title=title,
         )
     )
 

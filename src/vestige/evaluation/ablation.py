@@ -1,80 +1,40 @@
-"""The page of an ablation: tables made of the scores in its folder alone.
+"""The page of an ablation: tables and figures made of the scores in its folder alone.
 
 OUT/README.md     the tables
 OUT/figures.csv   every figure with its interval
+OUT/*.svg         its figures
 OUT/reading.md    what an author reads in them, written by hand; part of the page if it is there
 """
 
-import csv
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from vestige.errors import ConfigError, DataError
-from vestige.evaluation import metrics, tables
-from vestige.evaluation.ablation_record import (
-    PictureScores,
-    Record,
-    SetRecord,
-    read_record,
-    read_scores,
+from vestige.errors import ConfigError
+from vestige.evaluation import tables
+from vestige.evaluation.ablation_charts import Chart, curves, scatters
+from vestige.evaluation.ablation_figures import (
+    Figure,
+    Figures,
+    excludes_zero,
+    figure_text,
+    figures,
+    rows_of,
+    write_csv,
 )
-from vestige.evaluation.metrics import Indices, Interval, Labels, Metric, Values
-from vestige.evaluation.metrics.intervals import bounds
+from vestige.evaluation.ablation_perturbed import Section, perturbed, shown_as_steps, untouched
+from vestige.evaluation.ablation_record import Record, SetRecord, read_record
+from vestige.evaluation.metrics import Interval
 from vestige.evaluation.table import Table, escaped
 
 PAGE, FIGURES, READING = "README.md", "figures.csv", "reading.md"
-METRICS: dict[str, Metric] = {
-    "AUROC": metrics.auroc,
-    "AP, generated positive": metrics.average_precision,
-    "AP, real positive": metrics.average_precision_real,
-    "recall at 5 % FPR": partial(metrics.recall_at_fpr, rate=0.05),
-}
-FIGURE_COLUMNS = (
-    "test",
-    "row",
-    "seeds",
-    "metric",
-    "value",
-    "low_by_group",
-    "high_by_group",
-    "lowest_seed",
-    "highest_seed",
-    "minus_baseline",
-    "minus_low_by_group",
-    "minus_high_by_group",
-    "real",
-    "generated",
-)
 MARK = "†"
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One metric of a row on a test set.
-
-    Attributes:
-        mean: over seeds, and its interval by group.
-        seeds: the metric of each seed.
-        minus: how much larger it is than the baseline's over the seeds that both have, over all seeds where
-            they share none; None for the baseline, and where it was not run.
-    """
-
-    mean: Interval
-    seeds: list[float]
-    minus: Interval | None
-
-
-Figures = dict[str, dict[str, Figure]]  # row -> metric -> figure
-
-
 def write_page(out: Path) -> list[Path]:
-    """Write README.md and figures.csv of an ablation from the record and the scores in its folder.
+    """Write README.md, figures.csv and the figures of an ablation from what its folder holds.
 
     Returns:
         The files.
@@ -86,101 +46,61 @@ def write_page(out: Path) -> list[Path]:
     record = read_record(out)
     if record is None:
         raise ConfigError(f"{out}: no ablation there, ablation.json is missing")
-    found = {test: figures(rows_of(out, record, test), record.baseline) for test in record.tests}
-    _write_csv(out / FIGURES, record, found)
+    found: dict[str, Figures] = {}
+    drawn: dict[str, list[Chart]] = {}
+    for test, known in record.tests.items():
+        rows = rows_of(out, record, test)
+        found[test] = figures(rows, record.baseline)
+        if untouched(known):
+            drawn[test] = [*curves(record, test, found[test]), *scatters(record, test, rows)]
+    sections = perturbed(record, found)
+    write_csv(out / FIGURES, record, found)
     reading = out / READING
     text = reading.read_text(encoding="utf-8") if reading.exists() else ""
-    (out / PAGE).write_text(markdown(record, found, text), encoding="utf-8")
-    return [out / PAGE, out / FIGURES]
+    (out / PAGE).write_text(markdown(record, found, text, drawn, sections), encoding="utf-8")
+    every = [chart for some in (*drawn.values(), *(one.charts for one in sections)) for chart in some]
+    for chart in every:
+        (out / chart.file).write_text(chart.svg, encoding="utf-8")
+    return [out / PAGE, out / FIGURES, *(out / chart.file for chart in every)]
 
 
-def rows_of(out: Path, record: Record, test: str) -> dict[str, dict[int, PictureScores]]:
-    """Scores on a test set: row -> seed -> scores, rows in the order of the specification.
-
-    Raises:
-        DataError: scores are missing or damaged, or two files are not of the same pictures.
-    """
-    found: dict[str, dict[int, PictureScores]] = {}
-    first: tuple[str, PictureScores] | None = None
-    for row in record.order:
-        entries = sorted((e for e in record.scores if (e.test, e.row) == (test, row)), key=lambda e: e.seed)
-        for entry in entries:
-            scores = read_scores(out / entry.file)
-            first = first or (entry.file, scores)
-            known = first[1]
-            same = (scores.pictures, scores.groups) == (known.pictures, known.groups)
-            if not same or not np.array_equal(scores.labels, known.labels):
-                raise DataError(
-                    f"{out / entry.file}: not of the same pictures as {first[0]}, so that rows cannot be "
-                    "compared; remove the folder of this test set and run the ablation again"
-                )
-            found.setdefault(row, {})[entry.seed] = scores
-    return found
-
-
-def figures(rows: dict[str, dict[int, PictureScores]], baseline: str) -> Figures:
-    """All metrics of all rows on one test set, over the same resamples.
-
-    Args:
-        rows: row -> seed -> scores, all of the same pictures.
-        baseline: the row that the others are compared with; it may be missing.
-    """
-    if not rows:
-        return {}
-    known = next(iter(next(iter(rows.values())).values()))
-    count = max(200, min(tables.DRAWS, tables.MOST // max(1, len(known.pictures))))
-    draws = metrics.draws(known.labels, known.groups, min(tables.DRAWS, count))
-    found: Figures = {row: {} for row in rows}
-    for name, metric in METRICS.items():
-        fits = {
-            row: {seed: _fit(metric, known.labels, one.logits, draws) for seed, one in several.items()}
-            for row, several in rows.items()
-        }
-        for row, own in fits.items():
-            mean, drawn = _mean(list(own.values()))
-            minus = None
-            if baseline in rows and row != baseline:
-                others = fits[baseline]
-                # Seeds decide starting weights and batches: those of one row alone would weigh on one side.
-                shared = [seed for seed in own if seed in others]
-                ours, our_draws = _mean([own[seed] for seed in shared or own])
-                theirs, their_draws = _mean([others[seed] for seed in shared or others])
-                minus = Interval(ours - theirs, *bounds(our_draws - their_draws))
-            found[row][name] = Figure(
-                Interval(mean, *bounds(drawn)), [value for value, _ in own.values()], minus
-            )
-    return found
-
-
-def _fit(metric: Metric, labels: Labels, logits: Values, draws: Sequence[Indices]) -> tuple[float, Values]:
-    """A metric of one fit, and on each draw [draws]."""
-    drawn = [metric(labels[index], logits[index]) for index in draws]
-    return metric(labels, logits), np.array(drawn, dtype=np.float64)
-
-
-def _mean(fits: list[tuple[float, Values]]) -> tuple[float, Values]:
-    return float(np.mean([value for value, _ in fits])), np.mean([drawn for _, drawn in fits], axis=0)
-
-
-def markdown(record: Record, found: dict[str, Figures], reading: str) -> str:
+def markdown(
+    record: Record,
+    found: dict[str, Figures],
+    reading: str,
+    drawn: dict[str, list[Chart]],
+    sections: list[Section],
+) -> str:
     """The page.
 
     Args:
         found: figures of each test set.
         reading: Markdown that an author wrote about them; "" if nobody did.
+        drawn: figures of test sets that have some.
+        sections: of test sets that differ in their condition only.
     """
+    steps = shown_as_steps(record)
+    whole = {test: rows for test, rows in found.items() if test not in steps}
     lines = [f"# {escaped(record.title)}", "", "Generated by `vestige ablate`; do not edit."]
     lines += ["", "```sh", record.command, "```"]
-    for text in _explained(record, found):
+    for text in _explained(record, found, whole):
         lines += ["", escaped(text)]
     if reading:
         lines += ["", "## In words", "", "*This section was written by hand (reading.md).*"]
         lines += ["", reading.strip()]
     table = _rows_table(record)
     lines += ["", f"## {escaped(table.title)}", "", table.markdown()]
-    for test, rows in found.items():
+    for test, rows in whole.items():
         lines += ["", f"## {escaped(test)}", "", escaped(_about(record.tests[test]))]
         for table in test_tables(record, test, rows):
+            lines += ["", f"### {escaped(table.title)}", "", table.markdown()]
+        for chart in drawn.get(test, []):
+            lines += ["", *chart.markdown()]
+    for section in sections:
+        lines += ["", f"## {escaped(section.title)}", "", escaped(section.text)]
+        for chart in section.charts:
+            lines += ["", *chart.markdown()]
+        for table in section.tables:
             lines += ["", f"### {escaped(table.title)}", "", table.markdown()]
     return "\n".join(lines) + "\n"
 
@@ -227,21 +147,13 @@ def _cells(record: Record, test: str, row: str, found: dict[str, Figure]) -> lis
         row,
         f"{known.real} / {known.generated}",
         str(len(auroc.seeds)),
-        _text(auroc.mean),
+        figure_text(auroc.mean),
         f"{min(auroc.seeds):.3f}-{max(auroc.seeds):.3f}" if len(auroc.seeds) > 1 else tables.NOTHING,
         _difference(auroc.minus),
-        _text(found["AP, generated positive"].mean),
-        _text(found["AP, real positive"].mean),
-        _text(found["recall at 5 % FPR"].mean, 2),
+        figure_text(found["AP, generated positive"].mean),
+        figure_text(found["AP, real positive"].mean),
+        figure_text(found["recall at 5 % FPR"].mean, 2),
     ]
-
-
-def _text(interval: Interval, digits: int = 3) -> str:
-    if math.isnan(interval.value):
-        return tables.NOTHING
-    if math.isnan(interval.low):
-        return f"{interval.value:.{digits}f} (no interval)"
-    return f"{interval.value:.{digits}f} ({interval.low:.{digits}f}-{interval.high:.{digits}f})"
 
 
 def _difference(minus: Interval | None) -> str:
@@ -253,15 +165,10 @@ def _difference(minus: Interval | None) -> str:
     return f"{minus.value:+.3f} ({minus.low:+.3f}, {minus.high:+.3f}){mark}"
 
 
-def excludes_zero(minus: Interval) -> bool:
-    """Whether an interval of a difference lies on one side of 0; False where there is no interval."""
-    return minus.low > 0 or minus.high < 0
-
-
-def _explained(record: Record, found: dict[str, Figures]) -> list[str]:
+def _explained(record: Record, found: dict[str, Figures], whole: dict[str, Figures]) -> list[str]:
     train = record.train
     split = f"the split {train.split} of {train.manifest}" if train.split else train.manifest
-    compared = [figure["AUROC"].minus for rows in found.values() for figure in rows.values()]
+    compared = [figure["AUROC"].minus for rows in whole.values() for figure in rows.values()]
     with_interval = [minus for minus in compared if minus is not None and not math.isnan(minus.low)]
     texts = [
         f"Rows of one recipe with one thing changed each, beside the row {record.baseline}; all else, the "
@@ -279,6 +186,17 @@ def _explained(record: Record, found: dict[str, Figures]) -> list[str]:
         "more where a class has few groups. Recall takes its threshold from these pictures: "
         "it describes the ranking, not a shipped threshold. figures.csv has the intervals of all figures.",
     ]
+    if record.precision != "float32":
+        texts.append(
+            f"Frozen features of test pictures were computed in {record.precision}; packages compute in "
+            "float32, so that vestige scan gives slightly other logits."
+        )
+    if any(row.fraction is not None for row in record.rows.values()):
+        texts.append(
+            "Rows with a fraction were fitted on this share of the training pictures of each class, at least "
+            "one, drawn by the seed of the fit: their seeds differ in their pictures, too. What comes before "
+            "the fit is made of all pictures."
+        )
     if any(row.stages for row in record.rows.values()):
         texts.append(
             "What is trained before the detector is trained once for each configuration, with one seed: the "
@@ -296,6 +214,16 @@ def _about(test: SetRecord) -> str:
         f"{test.real} real and {test.generated} generated pictures: {split} (sha256 of the manifest "
         f"{test.manifest_sha256[:16]}). "
     )
+    if test.per_group is not None:
+        text += f"At most {test.per_group} pictures of each group and class, drawn once for all rows. "
+    if test.condition is not None:
+        text += f"Before patches were cut, every picture went through {test.condition.title}: "
+        text += f"{test.condition.text} "
+    if test.left_out_reason:
+        text += (
+            f"Left out for all rows alike: {test.left_out_real} real and {test.left_out_generated} generated "
+            f"pictures, such as: {test.left_out_reason} "
+        )
     if not test.seen:
         return text + "None of them comes from a generator or source that was trained on."
     return text + f"{test.seen} of them come from generators or sources that were trained on."
@@ -314,8 +242,8 @@ def _rows_table(record: Record) -> Table:
             [
                 row,
                 "; ".join(changed) or "nothing",
-                f"{fits[0].real} / {fits[0].generated}",
-                str(fits[0].views),
+                f"{_span([fit.real for fit in fits])} / {_span([fit.generated for fit in fits])}",
+                _span([fit.views for fit in fits]),
                 f"{np.mean([fit.seconds for fit in whole]):.0f}" if whole else tables.NOTHING,
                 f"{np.mean([fit.images_per_second for fit in whole]):.0f}" if whole else tables.NOTHING,
             ]
@@ -328,19 +256,7 @@ def _rows_table(record: Record) -> Table:
     return Table("Rows", columns, rows, note)
 
 
-def _write_csv(path: Path, record: Record, found: dict[str, Figures]) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(FIGURE_COLUMNS)
-        for test, rows in found.items():
-            known = record.tests[test]
-            for row, by_metric in rows.items():
-                for name, figure in by_metric.items():
-                    values = [figure.mean.value, figure.mean.low, figure.mean.high]
-                    values += [min(figure.seeds), max(figure.seeds)]
-                    minus = figure.minus
-                    values += [math.nan] * 3 if minus is None else [minus.value, minus.low, minus.high]
-                    texts = ("" if math.isnan(value) else f"{value:.4f}" for value in values)
-                    writer.writerow([test, row, len(figure.seeds), name, *texts, known.real, known.generated])
-    part.replace(path)
+def _span(counts: list[int]) -> str:
+    """A count, or the smallest and the largest where fits differ."""
+    low, high = min(counts), max(counts)
+    return f"{low}" if low == high else f"{low}-{high}"

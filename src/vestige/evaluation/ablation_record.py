@@ -33,12 +33,31 @@ class TrainRecord(_Strict):
     split: str
 
 
+class ConditionRecord(_Strict):
+    """What every picture of a test set went through; attributes as of a `Condition` of the protocols."""
+
+    title: str
+    text: str
+    family: str
+    level: float | None
+
+    @property
+    def name(self) -> str:
+        """Without the version."""
+        return self.title.rpartition("/")[0]
+
+
 class SetRecord(_Strict):
     """A test set.
 
     Attributes:
         split: "" if all of the manifest was scored.
-        seen: how many of its pictures come from groups that the recipe is trained on.
+        real, generated: pictures that were scored.
+        seen: how many of these come from groups that the recipe is trained on.
+        condition: None if the files were scored as they are.
+        per_group: pictures of each group of each class at most; None: all.
+        left_out_real, left_out_generated: pictures that the condition does not take.
+        left_out_reason: why, of the first of them.
     """
 
     manifest: str
@@ -47,6 +66,11 @@ class SetRecord(_Strict):
     real: int
     generated: int
     seen: int
+    condition: ConditionRecord | None = None
+    per_group: int | None = None
+    left_out_real: int = 0
+    left_out_generated: int = 0
+    left_out_reason: str = ""
 
 
 class RowRecord(_Strict):
@@ -56,11 +80,13 @@ class RowRecord(_Strict):
         changed: what it sets, by dotted key.
         recipe: all of its recipe.
         stages: key of the folder that each of its stages was trained in.
+        fraction: share of the training pictures of each class that each fit saw; None: all.
     """
 
     changed: dict[str, Any]
     recipe: dict[str, Any]
     stages: dict[str, str]
+    fraction: float | None = None
 
 
 class FitRecord(_Strict):
@@ -97,6 +123,20 @@ class ScoreRecord(_Strict):
     file: str
 
 
+class CurveRecord(_Strict):
+    """Rows along an axis.
+
+    Attributes:
+        axis: what x is.
+        log: whether the axis is logarithmic.
+        lines: name of a line -> x -> row.
+    """
+
+    axis: str
+    log: bool
+    lines: dict[str, dict[float, str]]
+
+
 class Record(_Strict):
     """What `ablation.json` holds.
 
@@ -107,6 +147,9 @@ class Record(_Strict):
         baseline: the row that differences are taken to.
         questions: title of a table -> its rows.
         views: patches of each test picture.
+        precision: in which the features of test pictures are computed.
+        curves: title of a figure -> rows along an axis.
+        scatter: title of a figure -> the rows whose logits are its axes.
         versions: of what shaped the networks, when the last row was added.
     """
 
@@ -119,6 +162,9 @@ class Record(_Strict):
     views: int
     versions: dict[str, str]
     train: TrainRecord
+    precision: str = "float32"
+    curves: dict[str, CurveRecord] = {}
+    scatter: dict[str, tuple[str, str]] = {}
     tests: dict[str, SetRecord] = {}
     rows: dict[str, RowRecord] = {}
     fits: list[FitRecord] = []

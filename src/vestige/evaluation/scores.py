@@ -37,8 +37,10 @@ SCHEMA = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("format", pa.string()),
+        ("deviation", pa.float64()),
     ]
 )
+LATER = "deviation"  # files from before this column are read as well
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def read_scores(path: Path) -> Scores:
     """
     try:
         table = pq.read_table(path)
-        if table.schema.names != SCHEMA.names:
+        if [*(name for name in table.schema.names if name != LATER), LATER] != SCHEMA.names:
             raise ValueError(f"its columns are {table.schema.names}")
         return from_rows(table.to_pylist())
     except Exception as error:  # pyarrow raises about anything on foreign bytes

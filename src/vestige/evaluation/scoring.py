@@ -166,6 +166,7 @@ def _values(report: ImageReport) -> dict[str, Any]:
         "width": report.facts.width,
         "height": report.facts.height,
         "format": report.facts.format,
+        "deviation": None if evidence.deviation is None else round(evidence.deviation, DIGITS),
     }
 
 

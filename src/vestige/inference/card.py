@@ -2,14 +2,30 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+TOWER_MAP = "tower.json"  # which tensor of the tower's file each initialiser of the graph is
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _without_none(values: dict[str, Any], name: str) -> dict[str, Any]:
+    # Cards are compared by the hash of their text, those from before there was such a field among them.
+    return {key: value for key, value in values.items() if key != name or value is not None}
 
 
 class Views(_Strict):
@@ -49,10 +65,22 @@ def _kind(views: Any) -> str:
 
 
 class Outputs(_Strict):
-    """Names of the graph's outputs. `logit` [B]; `map` [B, 1, h, w], a logit per location."""
+    """Names of the graph's outputs.
+
+    Attributes:
+        logit: [B], positive = generated.
+        map: [B, 1, h, w], a logit per location; None: the graph has none.
+        deviation: [B], at least 0, how little a view resembles what the network was fitted to, whatever the
+            logit says; None: the graph does not say.
+    """
 
     logit: str = "logit"
     map: str | None = None
+    deviation: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _only_if_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_none(handler(self), "deviation")
 
 
 class Calibration(_Strict):
@@ -86,11 +114,18 @@ class Abstention(_Strict):
 
     Attributes:
         max_spread: with a larger spread of the views (log-odds), always inconclusive.
+        max_deviation: with a larger deviation (mean over the views, in the model's own units), always
+            inconclusive: the picture is unlike the pictures of both classes that the model was calibrated on.
     """
 
     low: Probability
     high: Probability
     max_spread: float | None = Field(None, gt=0)
+    max_deviation: float | None = Field(None, gt=0)
+
+    @model_serializer(mode="wrap")
+    def _only_if_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_none(handler(self), "max_deviation")
 
     @model_validator(mode="after")
     def _ordered(self) -> "Abstention":
@@ -106,6 +141,24 @@ class TrainingSource(_Strict):
     label: Literal[0, 1]
     count: int
     licence: str
+
+
+class Tower(_Strict):
+    """Frozen weights that the package does not contain, a file at the Hugging Face hub.
+
+    Attributes:
+        hub: OWNER/NAME of the repository there.
+        revision: its branch, tag or commit.
+        file: path of the file in it.
+        sha256: of the file; nothing else is ever loaded.
+        bytes: its size.
+    """
+
+    hub: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+    revision: str = Field("main", pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*$")
+    file: str = Field("model.safetensors", pattern=r"^([A-Za-z0-9][\w.-]*/)*[A-Za-z0-9][\w.-]*\.safetensors$")
+    sha256: Sha256
+    bytes: int = Field(ge=1)
 
 
 class Training(_Strict):
@@ -184,7 +237,11 @@ class PackageCard(_Strict):
 
 
 class ModelCard(PackageCard):
-    """The card of a detector: pictures or facts of files in, logits and verdicts out."""
+    """The card of a detector: pictures or facts of files in, logits and verdicts out.
+
+    Attributes:
+        tower: the frozen weights that the package does without; None: all of them are in the graph.
+    """
 
     kind: Literal["detector"] = "detector"
     views: Annotated[
@@ -200,11 +257,31 @@ class ModelCard(PackageCard):
     operating_points: list[OperatingPoint]
     abstention: Abstention
     results: list[Measured] = []
+    tower: Tower | None = None
+
+    @model_serializer(mode="wrap")
+    def _only_if_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_none(handler(self), "tower")
+
+    @model_validator(mode="after")
+    def _tower_mapped(self) -> "ModelCard":
+        if (self.tower is not None) != (TOWER_MAP in self.files):
+            raise ValueError(f"tower and {TOWER_MAP} in files belong together; one of them is missing")
+        return self
 
     @model_validator(mode="after")
     def _facts_have_no_places(self) -> "ModelCard":
         if isinstance(self.views, FactsView) and self.outputs.map is not None:
             raise ValueError("a model that looks at the facts of the file cannot have a map output")
+        return self
+
+    @model_validator(mode="after")
+    def _limit_can_be_checked(self) -> "ModelCard":
+        if self.abstention.max_deviation is not None and self.outputs.deviation is None:
+            raise ValueError(
+                f"abstention.max_deviation is {self.abstention.max_deviation:g} but outputs.deviation is "
+                "null: name the graph's output or remove the limit"
+            )
         return self
 
 

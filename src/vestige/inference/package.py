@@ -14,7 +14,10 @@ from pydantic import BaseModel, ValidationError
 import vestige
 from vestige.errors import ModelPackageError
 from vestige.images import file_facts
-from vestige.inference.card import ExtractorCard, FactsView, ModelCard, PackageCard
+from vestige.inference import tower as towers
+from vestige.inference.card import TOWER_MAP, ExtractorCard, FactsView, ModelCard, PackageCard
+from vestige.inference.tower import TowerFile
+from vestige.inference.tower_weights import parse_parts
 
 CARD = "card.json"
 DEFAULT_MODEL = "first"
@@ -36,8 +39,15 @@ class _Package(Generic[Card]):
     graphs: tuple[bytes, ...]
 
 
+@dataclass(frozen=True)
 class ModelPackage(_Package[ModelCard]):
-    """A detector, checked."""
+    """A detector, checked.
+
+    Attributes:
+        tower: the weights that the package itself does not contain; None: it contains all.
+    """
+
+    tower: TowerFile | None = None
 
 
 class ExtractorPackage(_Package[ExtractorCard]):
@@ -54,19 +64,43 @@ def shipped_extractors() -> list[str]:
     return _shipped("extractor")
 
 
-def load_package(name_or_path: str | Path = DEFAULT_MODEL) -> ModelPackage:
+def load_package(name_or_path: str | Path = DEFAULT_MODEL, tower: str | Path | None = None) -> ModelPackage:
     """Load a shipped detector by name, or any by the path of its folder.
+
+    Args:
+        tower: file of the frozen weights that the package does without; default: where `vestige fetch` and
+            VESTIGE_TOWERS put it.
 
     Raises:
         ModelPackageError: not found, card unreadable or not after the schema, file missing or altered,
-            no detector, made for a newer Vestige or for other facts of the file; the message says which.
+            no detector, made for a newer Vestige or for other facts of the file, its tower is not on this
+            computer; the message says which.
+    """
+    folder, card = find_card(name_or_path)
+    if isinstance(card.views, FactsView):
+        _check_facts(folder, card.views.names)
+    contents = _contents(folder, card)
+    graphs = tuple(contents[stage] for stage in card.stages)
+    given = None if tower is None else Path(tower)
+    if card.tower is None:
+        if given is not None:
+            raise ModelPackageError(f"{given}: {card.title} needs no tower, its package contains all weights")
+        return ModelPackage(folder, card, graphs)
+    parts = parse_parts(contents[TOWER_MAP], folder / TOWER_MAP)
+    file = towers.require(card.tower, card.title, name_or_path, given)
+    return ModelPackage(folder, card, graphs, TowerFile(file, parts))
+
+
+def find_card(name_or_path: str | Path) -> tuple[Path, ModelCard]:
+    """Folder and card of a detector, shipped or not; nothing else of it is read.
+
+    Raises:
+        ModelPackageError: as `load_package`, as far as it shows in the card.
     """
     folder = _locate(name_or_path, "detector")
     card = read_card(folder)
     _check_version(folder, card)
-    if isinstance(card.views, FactsView):
-        _check_facts(folder, card.views.names)
-    return ModelPackage(folder, card, _graphs(folder, card))
+    return folder, card
 
 
 def load_extractor_package(name_or_path: str | Path = DEFAULT_EXTRACTOR) -> ExtractorPackage:
@@ -83,7 +117,8 @@ def load_extractor_package(name_or_path: str | Path = DEFAULT_EXTRACTOR) -> Extr
             "vestige scan --model"
         )
     _check_version(folder, card)
-    return ExtractorPackage(folder, card, _graphs(folder, card))
+    contents = _contents(folder, card)
+    return ExtractorPackage(folder, card, tuple(contents[stage] for stage in card.stages))
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -163,9 +198,8 @@ def _check_version(folder: Path, card: PackageCard) -> None:
         )
 
 
-def _graphs(folder: Path, card: PackageCard) -> tuple[bytes, ...]:
-    contents = {name: _checked(folder, name, digest) for name, digest in card.files.items()}
-    return tuple(contents[stage] for stage in card.stages)
+def _contents(folder: Path, card: PackageCard) -> dict[str, bytes]:
+    return {name: _checked(folder, name, digest) for name, digest in card.files.items()}
 
 
 def _check_facts(folder: Path, names: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Run a model package's graph with ONNX Runtime."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import onnxruntime
 from vestige.errors import ModelPackageError
 from vestige.inference.card import FactsView
 from vestige.inference.package import ModelPackage
+from vestige.inference.tower_weights import Array, read
 
 # Accelerators first; ONNX Runtime falls back to the CPU for what they cannot run.
 PROVIDERS = ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider")
@@ -22,10 +24,32 @@ class Scores(NamedTuple):
     Attributes:
         logit: float32 [N], positive = generated.
         map: float32 [N, h, w], a logit per location, or None.
+        deviation: float32 [N], at least 0, how little a view resembles what the network was fitted to, or
+            None.
     """
 
     logit: npt.NDArray[np.float32]
-    map: npt.NDArray[np.float32] | None
+    map: npt.NDArray[np.float32] | None = None
+    deviation: npt.NDArray[np.float32] | None = None
+
+    def part(self, first: int, end: int | None = None) -> "Scores":
+        """Of the views from `first` on, up to `end` and without it; None: all the rest."""
+        return Scores(
+            self.logit[first:end],
+            None if self.map is None else self.map[first:end],
+            None if self.deviation is None else self.deviation[first:end],
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence["Scores"]) -> "Scores":
+        """Scores of several batches of one network, at least one, as one."""
+        maps = [part.map for part in parts if part.map is not None]
+        deviations = [part.deviation for part in parts if part.deviation is not None]
+        return cls(
+            np.concatenate([part.logit for part in parts]),
+            np.concatenate(maps) if maps else None,
+            np.concatenate(deviations) if deviations else None,
+        )
 
 
 def default_threads() -> int:
@@ -37,13 +61,17 @@ def default_threads() -> int:
     return min(usable, 8)
 
 
-def open_graph(folder: Path, graph: bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
+def open_graph(
+    folder: Path, graph: bytes, threads: int | None = None, outside: Mapping[str, Array] | None = None
+) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session set up the way all packages run.
 
     Args:
         folder: of the package, for messages.
         graph: bytes of the ONNX file.
         threads: threads inside one operator; None: `default_threads()`.
+        outside: values of initialisers that the file only names; the caller keeps them as long as the
+            session, which may use their memory as it is.
 
     Raises:
         ModelPackageError: ONNX Runtime refuses the graph.
@@ -57,6 +85,9 @@ def open_graph(folder: Path, graph: bytes, threads: int | None = None) -> onnxru
     available = onnxruntime.get_available_providers()
     providers = [name for name in PROVIDERS if name in available]
     try:
+        if outside:
+            values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in outside.values()]
+            options.add_external_initializers(list(outside), values)
         return onnxruntime.InferenceSession(graph, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         raise ModelPackageError(f"{folder}: ONNX Runtime cannot load the graph: {error}") from error
@@ -71,13 +102,15 @@ class Session:
 
     Raises:
         ModelPackageError: ONNX Runtime refuses the graph, it lacks an output that the card names, or it
-            does not take the facts that the card names.
+            does not take the facts that the card names; or the tower's file lacks what the graph takes.
     """
 
     def __init__(self, package: ModelPackage, threads: int | None = None) -> None:
-        self._session = open_graph(package.folder, package.graphs[0], threads)
+        self._outside = {} if package.tower is None else read(package.tower.path, package.tower.parts)
+        self._session = open_graph(package.folder, package.graphs[0], threads, self._outside)
         outputs = package.card.outputs
-        self._names = [outputs.logit] + ([outputs.map] if outputs.map else [])
+        self._outputs = outputs
+        self._names = [name for name in (outputs.logit, outputs.map, outputs.deviation) if name is not None]
         known = {output.name for output in self._session.get_outputs()}
         for name in self._names:
             if name not in known:
@@ -109,6 +142,14 @@ class Session:
         else:
             batch = np.ascontiguousarray(views.transpose(0, 3, 1, 2), dtype=np.float32)
             batch /= 255
-        found = self._session.run(self._names, {self._input: batch})
-        logit = np.asarray(found[0], dtype=np.float32).reshape(len(views))
-        return Scores(logit, np.asarray(found[1], dtype=np.float32)[:, 0] if len(found) > 1 else None)
+        answers = self._session.run(self._names, {self._input: batch})
+        found = {
+            name: np.asarray(answer, dtype=np.float32)
+            for name, answer in zip(self._names, answers, strict=True)
+        }
+        names = self._outputs
+        return Scores(
+            found[names.logit].reshape(len(views)),
+            found[names.map][:, 0] if names.map is not None else None,
+            found[names.deviation].reshape(len(views)) if names.deviation is not None else None,
+        )

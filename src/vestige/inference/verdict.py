@@ -58,6 +58,7 @@ def judge(
     band: tuple[float, float],
     side: int,
     heat_map: HeatMap | None = None,
+    deviation: float | None = None,
 ) -> tuple[Verdict, Evidence]:
     """The verdict on one picture and the evidence behind it.
 
@@ -65,6 +66,7 @@ def judge(
         views: the scored views, at least one.
         band: (low, high) from `thresholds`.
         side: the shorter side of the picture in pixels.
+        deviation: mean over the scored views, for a model that gives one.
     """
     logits = np.array([view.logit for view in views], dtype=np.float64)
     pooled = float(logits.mean())
@@ -84,6 +86,14 @@ def judge(
     if limit is not None and spread > limit:
         verdict = Verdict.INCONCLUSIVE
         reasons.append("Parts of the picture give very different scores.")
+    limit = card.abstention.max_deviation
+    # Written so that a deviation that is no number counts as too large.
+    if limit is not None and deviation is not None and not deviation <= limit:
+        verdict = Verdict.INCONCLUSIVE
+        reasons.append(
+            f"The picture is unlike the pictures that this model was calibrated on: its deviation from what "
+            f"the model was fitted to is {deviation:.3g}, the limit is {limit:.3g}."
+        )
     if side < card.views.minimum_side:
         verdict = Verdict.INCONCLUSIVE
         reasons.append(
@@ -98,6 +108,7 @@ def judge(
         logit=pooled,
         probability=probability,
         spread=spread,
+        deviation=deviation,
         thresholds=(low, high),
         views=list(views),
         heat_map=heat_map,

@@ -21,10 +21,13 @@ class Output(NamedTuple):
     Attributes:
         logit: [B], positive = generated.
         map: [B, 1, h, w], a logit per location, or None.
+        deviation: [B], at least 0, how little a view resembles what the network was fitted to, whatever the
+            logit says; or None.
     """
 
     logit: Tensor
     map: Tensor | None = None
+    deviation: Tensor | None = None
 
 
 class FrozenPart(NamedTuple):
@@ -113,8 +116,8 @@ class Method:
         config: schema of the recipe's `model` section.
         build: (config, folder with starting weights or None) -> network. None is for restoring a
             trained network: its weights follow from the checkpoint.
-        solver: how the head is fitted: "logistic" or "sources" (convex), "gradient" (Lightning), or "none"
-            for a method without training.
+        solver: how the head is fitted: "logistic" or "sources" (convex), "gradient" (Lightning),
+            "alternating" (two halves in turn), or "none" for a method without training.
         starting_weights: weights it starts from, with licence, as the card says it.
         weights_of: which of them a configuration really uses; None: all.
         map_output: whether the network has a map.

@@ -3,6 +3,7 @@
 Weights are a safetensors file under transformers' names for `CLIPVisionModelWithProjection`.
 """
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,13 +112,19 @@ class TowerStart(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images float [B, 3, S, S] in [0, 1], S as for `ClipTower` -> [B, 1 + patches, width]."""
+        *_, last = self.hidden(images)
+        return last
+
+    def hidden(self, images: Tensor) -> Iterator[Tensor]:
+        """Hidden states [B, 1 + patches, width] that enter the first layer, and those after each layer."""
         normal = (images - self.mean) / self.deviation
         other = images.shape[-1] != self.image
         x: Tensor = self.norm(self.embeddings(normal, interpolate_pos_encoding=other))
+        yield x
         for layer in self.layers:
             x = _attend(layer, x)
             x = _feed_forward(layer, x)
-        return x
+            yield x
 
 
 class TowerEnd(nn.Module):
@@ -145,6 +152,44 @@ class TowerEnd(nn.Module):
             hidden = _feed_forward(layer, hidden)
         found: Tensor = self.projection(self.norm(hidden[:, 0]))
         return found
+
+
+class TowerLayers(nn.Module):
+    """What the tower says after each of its layers, summed up over the image; normalisation inside.
+
+    Args:
+        tower: whose modules these are; they are not copied.
+        layers: after which layers, ascending; 0 is what enters the first one. None: all of them. What
+            comes after the last of them is not computed.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, tower: ClipTower, layers: Sequence[int] | None = None) -> None:
+        super().__init__()
+        self.taps = tuple(range(tower.config.layers + 1)) if layers is None else tuple(layers)
+        self.start = TowerStart(tower, max(self.taps))
+        whole = layers is None
+        self.description = (
+            f"class token, mean and deviation of patch tokens after {'all' if whole else self.taps} layers "
+            f"of a CLIP image tower {tower.config.model_dump_json()}, whole of the view"
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images float [B, 3, S, S] in [0, 1], S as for `ClipTower` -> [B, len(layers), 3, width].
+
+        The three are the class token, and mean and standard deviation of each channel over the patch tokens.
+        """
+        found = []
+        for layer, hidden in enumerate(self.start.hidden(images)):
+            if layer in self.taps:
+                patches = hidden[:, 1:]
+                mean = patches.mean(1, keepdim=True)
+                # A floor and no summand: see `vestige.nn.statistics.mean_and_deviation`.
+                deviation = ((patches - mean) ** 2).mean(1).clamp(min=1e-8).sqrt()
+                found.append(torch.stack([hidden[:, 0], mean[:, 0], deviation], 1))
+        return torch.stack(found, 1)
 
 
 # transformers changed how a layer is called and what it returns; its parts have stayed the same.
@@ -175,7 +220,7 @@ def load_tower(tower: ClipTower, folder: Path, hub: str | None = None) -> None:
             "CLIPVisionModelWithProjection) there under such a name"
         )
     if found:
-        source, state = str(found[0]), _read(found[0])
+        source, state = str(found[0]), read_safetensors(found[0])
     else:
         assert hub is not None
         source, state = hub, _fetch(hub, tower, folder)
@@ -188,7 +233,12 @@ def load_tower(tower: ClipTower, folder: Path, hub: str | None = None) -> None:
     tower.tower.load_state_dict({name: state[name].float() for name in own})
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by their names.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         return load_file(path)
     except Exception as error:  # safetensors raises about anything on foreign bytes

@@ -9,6 +9,7 @@ from vestige.reports.text import shorten, visible
 from vestige.reports.wording import (
     TITLES,
     Kind,
+    deviation_words,
     does_not_mean,
     kind_of,
     percents,
@@ -126,13 +127,20 @@ def _legend(heat_map: HeatMap, label: str) -> str:
 
 def _pixels(report: ImageReport, evidence: Evidence, kind: Kind) -> str:
     reasons = "".join(f"<li>{_text(shorten(reason, _LINE_LIMIT))}</li>" for reason in evidence.reasons)
+    deviation = evidence.deviation
     what = "pixels say" if evidence.looked_at == "pixels" else "file looks like"
     return (
         f'<section class="pixels"><h4>What the {what}</h4>'
         f"{_scale(evidence)}"
         f'<p class="sentence">{_text(sentence(report))}</p>'
         + (f'<ul class="reasons">{reasons}</ul>' if reasons else "")
-        + f'<p class="small">Agreement: {_text(spread_words(evidence))}.</p></section>'
+        + f'<p class="small">Agreement: {_text(spread_words(evidence))}.</p>'
+        + (
+            f'<p class="small">Deviation: {_text(deviation_words(deviation))}.</p>'
+            if deviation is not None
+            else ""
+        )
+        + "</section>"
     )
 
 

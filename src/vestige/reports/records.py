@@ -10,6 +10,7 @@ of the report under these keys, so that nothing is said twice:
 | `reasons`       | sentences that explain the verdict                         | `evidence.reasons`      |
 | `views`         | the rectangles judged, with their logits                   | `evidence.views`        |
 | `heat_map`      | where the evidence lies, or null                           | `evidence.heat_map`     |
+| `looked_at`     | "pixels", or "file" for a model that knows only the file   | `evidence.looked_at`    |
 | `claims_detail` | what the file says of itself (`claims` is this in words)   | `claims`                |
 | `facts`         | what was measured about the file                           | `facts`                 |
 | `versions`      | versions of what made the report                           | `versions`              |
@@ -35,6 +36,7 @@ def record_of(report: ImageReport) -> dict[str, Any]:
         "reasons": evidence.get("reasons", []),
         "views": evidence.get("views", []),
         "heat_map": evidence.get("heat_map"),
+        "looked_at": evidence.get("looked_at"),
         "claims_detail": full["claims"],
         "facts": full["facts"],
         "versions": full["versions"],
@@ -53,6 +55,8 @@ def report_of(record: dict[str, Any]) -> ImageReport:
         numbers = {key: record[key] for key in ("logit", "probability", "spread")}
         evidence = {key: math.nan if value is None else value for key, value in numbers.items()}
         evidence |= {key: record[key] for key in ("thresholds", "reasons", "views", "heat_map")}
+        evidence["deviation"] = record.get("deviation")
+        evidence["looked_at"] = record.get("looked_at") or "pixels"  # older records do not say it
     error = {"code": record["error_code"], "reason": record["error"]} if record["error_code"] else None
     same = {key: record[key] for key in ("schema_version", "path", "verdict", "model", "facts", "versions")}
     return ImageReport.model_validate(

@@ -186,6 +186,14 @@ def spread_words(evidence: Evidence) -> str:
     return f"{words} ({count} views, spread {evidence.spread:.1f})"
 
 
+def deviation_words(deviation: float) -> str:
+    """What a deviation says, as a clause without a full stop."""
+    return (
+        f"{deviation:.3g} on the model's own scale; the larger, the less the picture resembles what the "
+        "model was fitted to"
+    )
+
+
 def trust_words(claim: Claim) -> str:
     """How far a claim can be trusted."""
     return {

@@ -6,7 +6,7 @@ OUT/cache/                                frozen features that rows share, if no
 OUT/rows/ROW/recipe.yaml                  the recipe of a row
 OUT/rows/ROW/weights/                     starting weights and stages, as this row finds them
 OUT/rows/ROW/seed-N/fit/                  what the solver leaves
-OUT/rows/ROW/seed-N/network.safetensors   fitted on all training views
+OUT/rows/ROW/seed-N/network.safetensors   fitted on all training views, or on the row's share of them
 OUT/rows/ROW/seed-N/fit.json              what it follows from, how long it took
 """
 
@@ -21,26 +21,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import yaml
 from safetensors.torch import load_model, save_model
 
 import vestige
 from vestige.data.manifest import Row, sha256_of
-from vestige.errors import ConfigError, DataError
-from vestige.images.views import extract, patch_grid
+from vestige.errors import ConfigError
 from vestige.methods.base import Network
 from vestige.progress import Progress
 from vestige.training.ablation_spec import Values, flattened, read_spec, recipe_of, row_recipes
 from vestige.training.ablation_stages import KEY, stage_keys, train_stages
-from vestige.training.cache import facts_of
-from vestige.training.examples import SCORING_BATCH, tensors
-from vestige.training.features import Bucket, features_of, fingerprint
+from vestige.training.features import fingerprint
 from vestige.training.recipe import Recipe
 from vestige.training.run import NETWORK, RECIPE, make_examples, new_network, solve, used_rows
+from vestige.training.scoring import Condition, score_pictures
 from vestige.training.starting_weights import lay_out_weights
-from vestige.training.views import read_pixels
+from vestige.training.variants import Variant
 
 ROWS, CACHE, SHARED = "rows", "cache", "shared"
 FIT = "fit.json"
@@ -107,15 +104,20 @@ class Ablation:
         return recipe_of(self.recipes[self.spec.baseline], 0).data.split
 
     def changed(self, row: str) -> Values:
-        """What a row sets, by dotted key."""
-        return flattened(self.spec.rows[row].set)
+        """What a row sets, by dotted key; its share of the pictures, too."""
+        part = self.fraction(row)
+        return ({} if part is None else {"fraction": part}) | flattened(self.spec.rows[row].set)
+
+    def fraction(self, row: str) -> float | None:
+        """Share of the pictures of each class that a fit of this row sees; None: all."""
+        return self.spec.rows[row].fraction
 
     def stages(self, row: str) -> dict[str, str]:
         """Key of each stage of a row."""
         return stage_keys(recipe_of(self.recipes[row], 0), self.manifest)
 
     def training_rows(self, row: str) -> list[Row]:
-        """The pictures that a row is fitted on.
+        """The pictures that fits of a row choose from: all of them without a fraction.
 
         Raises:
             DataError: the manifest cannot be read, or has no such split.
@@ -131,6 +133,8 @@ class Ablation:
             "stages": self.stages(row),
             "stages_as": self.spec.rows[row].stages_as,
         }
+        if self.fraction(row) is not None:
+            facts["fraction"] = self.fraction(row)
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
     def prepare(self, row: str) -> Path:
@@ -156,7 +160,7 @@ class Ablation:
         return lay_out_weights(folder / "weights", self.weights, stages, called)
 
     def fit(self, row: str, seed: int, weights: Path) -> tuple[Network, FitFacts]:
-        """A row's network, fitted on all training views unless its folder holds it already.
+        """A row's network, fitted on all views of its pictures unless its folder holds it already.
 
         Args:
             weights: from `prepare`.
@@ -179,21 +183,24 @@ class Ablation:
         rows = self.training_rows(row)
         shared = self.out / SHARED / self._reconstructor(row)
         examples = make_examples(recipe, rows, weights, network, shared, self.progress, self.cache)
-        everything = np.ones(len(examples.labels), dtype=np.bool_)
+        kept = Variant(fraction=self.fraction(row) or 1.0).keeps(rows, seed)
+        chosen = kept[examples.rows]
+        seen = [one for one, keep in zip(rows, kept, strict=True) if keep]
+        views = int(chosen.sum())
         continued = (folder / "fit").exists()
         begun = time.perf_counter()
-        solve(network, examples, everything, recipe, folder / "fit", self.progress)
+        solve(network, examples, chosen, recipe, folder / "fit", self.progress)
         seconds = time.perf_counter() - begun
         save_model(network, str(folder / (NETWORK + ".part")))
         facts = FitFacts(
             basis=basis,
             network_sha256=hashlib.sha256((folder / (NETWORK + ".part")).read_bytes()).hexdigest(),
             seconds=round(seconds, 1),
-            images_per_second=round(_learned_from(recipe, len(everything)) / max(seconds, 1e-9), 1),
+            images_per_second=round(_learned_from(recipe, views) / max(seconds, 1e-9), 1),
             continued=continued,
-            real=sum(one.label == 0 for one in rows),
-            generated=sum(one.label == 1 for one in rows),
-            views=len(everything),
+            real=sum(one.label == 0 for one in seen),
+            generated=sum(one.label == 1 for one in seen),
+            views=views,
         )
         _write(folder / FIT, claim | {"facts": asdict(facts)})
         (folder / (NETWORK + ".part")).replace(folder / NETWORK)
@@ -212,67 +219,20 @@ class Ablation:
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:KEY]
 
-    def score(self, row: str, seed: int, network: Network, rows: Sequence[Row]) -> list[float]:
+    def score(
+        self, row: str, seed: int, network: Network, rows: Sequence[Row], condition: Condition | None = None
+    ) -> list[float]:
         """Logit of each test picture: the mean over its native patches, as the field kit takes them.
+
+        Args:
+            condition: what every picture goes through first; it must take them all.
 
         Raises:
             DataError: a picture cannot be read.
         """
         recipe = recipe_of(self.recipes[row], seed)
-        return score_pictures(network, recipe, rows, self.spec.views, self.cache, self.progress)
-
-
-def score_pictures(
-    network: Network, recipe: Recipe, rows: Sequence[Row], views: int, cache: Path, progress: Progress
-) -> list[float]:
-    """Logit of each picture as `vestige scan` would give it, up to the rounding of cached features.
-
-    Args:
-        views: patches of a picture at most.
-        cache: folder of frozen features.
-
-    Raises:
-        DataError: a picture cannot be read.
-    """
-    method, _ = recipe.parts()
-    if method.looks_at == "facts":
-        buckets = facts_of(list(rows), progress)
-    else:
-        size = recipe.data.patch
-        # Always in float32, whatever the recipe trains with: exported networks compute so.
-        buckets = features_of(
-            network,
-            f"{recipe.method} {json.dumps(recipe.model, sort_keys=True)}",
-            rows,
-            [identity(one) for one in rows],
-            lambda one: native_patches(read_pixels(one.content(), one.name), size, views),
-            f"{views} native patches of {size}",
-            cache,
-            progress,
-        )
-    return _means(network.eval(), buckets, len(rows))
-
-
-def native_patches(pixels: npt.NDArray[np.uint8], size: int, count: int) -> npt.NDArray[np.uint8]:
-    """The patches that the field kit looks at: uint8 [H, W, 3] -> [n, size, size, 3], 1 <= n <= count."""
-    height, width = pixels.shape[:2]
-    return np.stack([extract(pixels, x, y, size) for x, y in patch_grid(width, height, size, count)])
-
-
-def identity(row: Row) -> str:
-    """Hash of a picture's bytes: the manifest's, or computed.
-
-    Raises:
-        DataError: the picture cannot be read.
-    """
-    if row.sha256:
-        return row.sha256.lower()
-    content = row.content()
-    try:
-        whole = content if isinstance(content, bytes) else content.read_bytes()
-    except OSError as error:
-        raise DataError(f"{content!s}: cannot be read ({error.strerror})") from error
-    return hashlib.sha256(whole).hexdigest()
+        views, precision = self.spec.views, self.spec.precision
+        return score_pictures(network, recipe, rows, views, self.cache, self.progress, condition, precision)
 
 
 def versions() -> dict[str, str]:
@@ -283,18 +243,6 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-
-
-def _means(network: Network, buckets: list[Bucket], count: int) -> list[float]:
-    logits: list[list[float]] = [[] for _ in range(count)]
-    with torch.inference_mode():
-        for bucket in buckets:
-            for first in range(0, len(bucket.views), SCORING_BATCH):
-                part = np.arange(first, min(first + SCORING_BATCH, len(bucket.views)))
-                found = network.head(*tensors(bucket, part)).logit.tolist()
-                for owner, logit in zip(bucket.views[part], found, strict=True):
-                    logits[owner].append(logit)
-    return [float(np.mean(some)) for some in logits]
 
 
 def _learned_from(recipe: Recipe, views: int) -> int:

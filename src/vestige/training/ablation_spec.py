@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -29,11 +29,38 @@ class RowSection(_Section):
         set: what it changes in the recipe, merged in depth: mappings key by key, all else replaced.
         stages_as: stage -> name under which the detector finds it among its starting weights, where that is
             another: a denoiser is an extractor that was trained on another target.
+        fraction: of the training pictures of each class that a fit sees, at least one, drawn by its seed;
+            stages before the detector see all pictures. None: all.
     """
 
     seeds: Seeds | None = None
     set: Values = Field(default_factory=dict)
     stages_as: dict[Name, Name] = Field(default_factory=dict)
+    fraction: float | None = Field(None, gt=0, le=1)
+
+
+class CurveSection(_Section):
+    """A figure of the page: AUROC of rows along an axis.
+
+    Attributes:
+        axis: what x is, as text for the axis.
+        log: whether the axis is logarithmic; x must then be above 0.
+        lines: name of a line -> x -> row.
+    """
+
+    axis: str
+    log: bool = False
+    lines: Annotated[
+        dict[str, Annotated[dict[Annotated[float, Field(allow_inf_nan=False)], str], Field(min_length=1)]],
+        Field(min_length=1),
+    ]
+
+    @model_validator(mode="after")
+    def _has_logarithms(self) -> "CurveSection":
+        low = [x for line in self.lines.values() for x in line if x <= 0]
+        if self.log and low:
+            raise ValueError(f"x must be above 0 on a logarithmic axis, got {low[0]:g}")
+        return self
 
 
 class Spec(_Section):
@@ -48,6 +75,9 @@ class Spec(_Section):
         set: what all rows change in the recipe, before their own `set`.
         rows: name -> row, in the order of the tables.
         questions: title of a table -> its rows, each beside the baseline; none: one table for all rows.
+        precision: in which the frozen features of test pictures are computed; packages compute in float32.
+        curves: title of a figure -> rows along an axis.
+        scatter: title of a figure -> two rows, whose logits are its axes.
     """
 
     title: str = ""
@@ -58,14 +88,25 @@ class Spec(_Section):
     set: Values = Field(default_factory=dict)
     rows: dict[Name, RowSection] = Field(min_length=1)
     questions: dict[str, list[str]] = Field(default_factory=dict)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    curves: dict[str, CurveSection] = Field(default_factory=dict)
+    scatter: dict[str, tuple[str, str]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _rows_are_known(self) -> "Spec":
-        named = {f"questions.{title}": rows for title, rows in self.questions.items()}
-        for where, rows in {"baseline": [self.baseline], **named}.items():
+        named = {"baseline": [self.baseline]}
+        named |= {f"questions.{title}": rows for title, rows in self.questions.items()}
+        for title, curve in self.curves.items():
+            lines = curve.lines.items()
+            named |= {f"curves.{title}.lines.{name}": list(line.values()) for name, line in lines}
+        named |= {f"scatter.{title}": list(rows) for title, rows in self.scatter.items()}
+        for where, rows in named.items():
             for row in rows:
                 if row not in self.rows:
                     raise ValueError(f"{where} names the row {row!r}, which is not among the rows")
+        for title, (across, up) in self.scatter.items():
+            if across == up:
+                raise ValueError(f"scatter.{title} names the row {up!r} twice; it takes two rows")
         seeds = {"": self.seeds, **{f"row {name}: ": row.seeds or [] for name, row in self.rows.items()}}
         for where, some in seeds.items():
             if len(set(some)) < len(some):

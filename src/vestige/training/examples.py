@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -94,19 +95,35 @@ def tensors(bucket: Bucket, members: npt.NDArray[np.int64]) -> tuple[Tensor, ...
     )
 
 
-def score_rows(
-    network: Network, examples: Examples, chosen: npt.NDArray[np.bool_]
-) -> Iterator[tuple[int, float]]:
-    """Mean logit of each row over its chosen views, rows in ascending order."""
+class RowScore(NamedTuple):
+    """What a network says of a row of the manifest, mean over its views.
+
+    Attributes:
+        row: index into the manifest's rows.
+        deviation: None if the network gives none.
+    """
+
+    row: int
+    logit: float
+    deviation: float | None
+
+
+def score_rows(network: Network, examples: Examples, chosen: npt.NDArray[np.bool_]) -> Iterator[RowScore]:
+    """Mean logit and deviation of each row over its chosen views, rows in ascending order."""
     network.eval()
-    total: dict[int, list[float]] = {}
+    logits: dict[int, list[float]] = {}
+    deviations: dict[int, list[float]] = {}
     with torch.inference_mode():
         for bucket in examples.buckets:
             members = np.flatnonzero(chosen[bucket.views])
             for first in range(0, len(members), SCORING_BATCH):
                 part = members[first : first + SCORING_BATCH]
-                logits = network.head(*tensors(bucket, part)).logit
-                for view, logit in zip(bucket.views[part], logits.tolist(), strict=True):
-                    total.setdefault(int(examples.rows[view]), []).append(logit)
-    for row in sorted(total):
-        yield row, float(np.mean(total[row]))
+                output = network.head(*tensors(bucket, part))
+                rows = examples.rows[bucket.views[part]].tolist()
+                for found, values in ((logits, output.logit), (deviations, output.deviation)):
+                    if values is not None:
+                        for row, value in zip(rows, values.tolist(), strict=True):
+                            found.setdefault(row, []).append(value)
+    for row in sorted(logits):
+        deviation = float(np.mean(deviations[row])) if row in deviations else None
+        yield RowScore(row, float(np.mean(logits[row])), deviation)

@@ -14,11 +14,18 @@ import vestige
 from vestige.data.manifest import Row, sha256_of
 from vestige.errors import DataError
 from vestige.images.file_facts import NAMES
-from vestige.inference.card import FactsView, ModelCard, Outputs, Training, Views
+from vestige.inference.card import FactsView, ModelCard, Outputs, Tower, Training, Views
 from vestige.inference.package import CARD, load_package
-from vestige.inference.session import Session
+from vestige.inference.session import Scores, Session
 from vestige.methods.base import Network
-from vestige.training.calibration import abstention, fit_platt, operating_points, read_held_out
+from vestige.training.calibration import (
+    abstention,
+    deviation_limit,
+    fit_platt,
+    operating_points,
+    read_held_out,
+)
+from vestige.training.export_tower import TowerSource, split_off
 from vestige.training.packaging import GRAPH, replacing, require_parity, sources, write_onnx
 from vestige.training.recipe import Recipe, read_recipe
 from vestige.training.reconstruct import chosen
@@ -27,15 +34,19 @@ from vestige.training.variants import Variant
 from vestige.training.views import read_facts, read_pixels
 
 
-def export(run: Path, manifest: Path, out: Path) -> ModelCard:
+def export(run: Path, manifest: Path, out: Path, tower: TowerSource | None = None) -> ModelCard:
     """Write the model package of a finished run; `out` is replaced if it is a package already.
 
     Args:
         manifest: the one the run was trained on; its training pictures serve for the parity check.
+        tower: frozen weights that the package shall do without; None: it contains all.
 
     Raises:
-        DataError: the run is not finished, or the manifest is another one.
-        ModelPackageError: the exported graph disagrees with PyTorch, or `out` is something else.
+        ConfigError: `tower` makes no card.
+        DataError: the run is not finished, the manifest is another one, or the graph does not consist of
+            the weights of `tower`.
+        ModelPackageError: the exported graph disagrees with PyTorch, `out` is something else, or the file of
+            `tower` cannot be read.
     """
     recipe = read_recipe(run / RECIPE)
     facts = json.loads(_text(run / RUN))
@@ -52,10 +63,11 @@ def export(run: Path, manifest: Path, out: Path) -> ModelCard:
     network = load_network(run, recipe)
     with replacing(out) as partial:
         views = sample_views(recipe, rows)
-        write_graph(network.exportable(), as_input(views[:2]), partial / GRAPH)
-        card = _card(recipe, rows, reconstructed, run, facts, partial)
+        outputs = write_graph(network.exportable(), as_input(views[:2]), partial / GRAPH)
+        taken = None if tower is None else split_off(partial / GRAPH, tower)
+        card = _card(recipe, rows, reconstructed, run, facts, partial, outputs, taken)
         (partial / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        check_parity(network, partial, views)
+        check_parity(network, partial, views, None if tower is None else tower.path)
     return card
 
 
@@ -83,8 +95,7 @@ class _Graph(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        output = self.network(images)
-        return (output.logit,) if output.map is None else (output.logit, output.map)
+        return tuple(given for given in self.network(images) if given is not None)
 
 
 def as_input(views: npt.NDArray[np.uint8 | np.float32]) -> Tensor:
@@ -94,14 +105,23 @@ def as_input(views: npt.NDArray[np.uint8 | np.float32]) -> Tensor:
     return torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255
 
 
-def write_graph(network: Network, example: Tensor, path: Path) -> None:
-    """ONNX file with one input like `example`, images or facts, and the output `logit` [B]; B is free."""
+def write_graph(network: Network, example: Tensor, path: Path) -> Outputs:
+    """ONNX file with one input like `example`, images or facts; B is free.
+
+    Returns:
+        The names of its outputs: `logit`, and `map` and `deviation` where the network gives them.
+    """
     with torch.inference_mode():
-        has_map = network(example[:1]).map is not None
-    names = ["logit", "map"] if has_map else ["logit"]
+        output = network(example[:1])
+    outputs = Outputs(
+        map="map" if output.map is not None else None,
+        deviation="deviation" if output.deviation is not None else None,
+    )
+    names = [name for name in (outputs.logit, outputs.map, outputs.deviation) if name is not None]
     batch = torch.export.Dim("batch", min=1, max=4096)
     given = "images" if example.ndim == 4 else "facts"
     write_onnx(_Graph(network), example, path, given, names, {0: batch})
+    return outputs
 
 
 def sample_views(
@@ -127,25 +147,46 @@ def _centre(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
 
 
 def check_parity(
-    network: Network, folder: Path, views: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+    network: Network,
+    folder: Path,
+    views: npt.NDArray[np.uint8] | npt.NDArray[np.float32],
+    tower: Path | None = None,
 ) -> float:
     """Largest difference between PyTorch's logits and those of the package, alone and in a batch.
+
+    Deviations count, too, those above 1 relative to PyTorch's: they have no scale of their own.
+
+    Args:
+        tower: file of the frozen weights that the package does without.
 
     Raises:
         ModelPackageError: it is above 1e-4.
     """
     with torch.inference_mode():
-        expected = network(as_input(views)).logit.numpy()
-    session = Session(load_package(folder))
-    together = session.run(views).logit
-    alone = np.concatenate([session.run(view[None]).logit for view in views])
-    worst = float(max(np.abs(together - expected).max(), np.abs(alone - expected).max()))
+        expected = network(as_input(views))
+    session = Session(load_package(folder, tower))
+    together = session.run(views)
+    alone = Scores.joined([session.run(view[None]) for view in views])
+    apart = [np.abs(found.logit - expected.logit.numpy()).max() for found in (together, alone)]
+    if expected.deviation is not None:
+        deviation = expected.deviation.numpy()
+        for found in (together, alone):
+            assert found.deviation is not None
+            apart.append((np.abs(found.deviation - deviation) / np.maximum(deviation, 1)).max())
+    worst = float(np.max(apart))  # not Python's maximum, which may lose what is no number
     require_parity(worst)
     return worst
 
 
 def _card(
-    recipe: Recipe, rows: list[Row], reconstructed: int, run: Path, facts: dict[str, str], folder: Path
+    recipe: Recipe,
+    rows: list[Row],
+    reconstructed: int,
+    run: Path,
+    facts: dict[str, str],
+    folder: Path,
+    outputs: Outputs,
+    tower: Tower | None,
 ) -> ModelCard:
     method, config = recipe.parts()
     held_out = read_held_out(run / HELD_OUT)
@@ -181,10 +222,12 @@ def _card(
             if facts_alone
             else Views(size=recipe.data.patch, count=package.views, minimum_side=package.minimum_side)
         ),
-        outputs=Outputs(map="map" if method.map_output else None),
+        outputs=outputs,
         calibration=calibration,
         operating_points=points,
-        abstention=abstention(held_out, calibration, points),
+        abstention=abstention(
+            held_out, calibration, points, deviation_limit(held_out, package.deviation_quantile)
+        ),
         training=Training(
             recipe=_text(run / RECIPE),
             seed=recipe.seed,
@@ -198,7 +241,8 @@ def _card(
         failure_modes=package.failure_modes,
         licence=package.licence,
         minimum_vestige=vestige.__version__,
-        files={GRAPH: hashlib.sha256((folder / GRAPH).read_bytes()).hexdigest()},
+        files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
+        tower=tower,
     )
 
 

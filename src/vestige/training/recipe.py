@@ -75,6 +75,27 @@ class DataSection(_Section):
         return self
 
 
+class AlternatingSection(_Section):
+    """Of the alternating solver: so often the attribution module, then the classifier, then from the start.
+
+    Attributes:
+        rounds: alternations.
+        attribution_steps: of the attribution module in a round, the classifier frozen.
+        classifier_steps: of the classifier in a round, the attribution module frozen.
+        attribution_learning_rate, classifier_learning_rate: of Adam, constant; the paper's.
+        classifier_weight_decay: of the classifier's weights, decoupled; 0: plain Adam, as in the paper.
+        rounds_per_checkpoint: what a kill costs at most.
+    """
+
+    rounds: int = Field(100, ge=1)
+    attribution_steps: int = Field(10, ge=0)
+    classifier_steps: int = Field(10, ge=1)
+    attribution_learning_rate: float = Field(2e-4, gt=0)
+    classifier_learning_rate: float = Field(2e-4, gt=0)
+    classifier_weight_decay: float = Field(0.0, ge=0)
+    rounds_per_checkpoint: int = Field(50, ge=1)
+
+
 class FitSection(_Section):
     """How the head is fitted.
 
@@ -88,6 +109,7 @@ class FitSection(_Section):
         learning_rate, fresh_learning_rate: peak rates of pretrained and of new parameters.
         label_smoothing: targets become s/2 and 1 - s/2.
         averaging: weight of the newest step in the running average of the weights that is kept.
+        alternating: of the alternating solver, which takes `batch` from here and nothing else.
     """
 
     seed: int | None = Field(None, ge=0)
@@ -101,6 +123,7 @@ class FitSection(_Section):
     weight_decay: float = Field(0.05, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     averaging: float = Field(0.01, gt=0, le=1)
+    alternating: AlternatingSection = AlternatingSection()
 
 
 class CalibrationSection(_Section):
@@ -127,10 +150,16 @@ class CardSection(_Section):
 
 
 class PackageSection(CardSection):
-    """What the card says and how many views the field kit takes."""
+    """What the card says and how many views the field kit takes.
+
+    Attributes:
+        deviation_quantile: for networks that give a deviation: beyond this quantile of both classes' held-out
+            deviations a picture is always inconclusive (`calibration.deviation_limit`); None: no limit.
+    """
 
     views: int = Field(4, ge=1)
     minimum_side: int = Field(96, ge=1)
+    deviation_quantile: float | None = Field(0.99, gt=0, lt=1)
 
 
 class Recipe(_Section):

@@ -6,7 +6,7 @@ STAGE/                stages before the detector, if the method has some (`vesti
 weights/              links to the starting weights and the stages
 reconstructions/      real pictures after the autoencoder
 cache/                frozen features of all views, unless they are in a folder that several runs share
-fold-N/held-out.csv   logits of the pictures of a fold, by a model fitted without it
+fold-N/held-out.csv   logits (and deviations) of the pictures of a fold, by a model fitted without it
 fold-N/last.ckpt      checkpoint of the gradient solver; all/last.ckpt for the final fit
 held-out.csv          the folds together
 network.safetensors   fitted on everything
@@ -17,7 +17,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +32,9 @@ from vestige.errors import ConfigError, DataError
 from vestige.methods import registry
 from vestige.methods.base import Network
 from vestige.progress import Progress
-from vestige.training import fixed, logistic, sources
+from vestige.training import alternating, fixed, logistic, sources
 from vestige.training.cache import build_cache, facts_of
-from vestige.training.examples import Examples, label_views, score_rows
+from vestige.training.examples import Examples, RowScore, label_views, score_rows
 from vestige.training.recipe import Recipe, read_recipe
 from vestige.training.reconstruct import reconstruct, reconstructor_sha256
 from vestige.training.stages import STAGE
@@ -49,7 +49,12 @@ NETWORK = "network.safetensors"
 WEIGHTS = "weights"
 
 Fit = Callable[[Network, Examples, npt.NDArray[np.bool_], Recipe, Path, Progress], None]
-SOLVERS: dict[str, Fit] = {"logistic": logistic.fit, "sources": sources.fit, "none": fixed.fit}
+SOLVERS: dict[str, Fit] = {
+    "logistic": logistic.fit,
+    "sources": sources.fit,
+    "alternating": alternating.fit,
+    "none": fixed.fit,
+}
 
 
 def train(
@@ -316,24 +321,36 @@ def _hold_out(shop: Shop, kept: npt.NDArray[np.bool_], folder: Path, fit: Fit) -
         network = new_network(recipe, shop.weights)
         outside = fold_of[examples.rows] != fold
         fit(network, examples, chosen & outside, recipe, part.parent, shop.progress)
-        scored = score_rows(network, examples, chosen & ~outside & ~examples.reconstructed)
-        _write_csv(
-            part,
-            ((rows[row].name, rows[row].label, rows[row].group, f"{logit:.6f}") for row, logit in scored),
-        )
-    _write_csv(folder / HELD_OUT, (line for part in parts for line in _read_csv(part)))
+        scored = list(score_rows(network, examples, chosen & ~outside & ~examples.reconstructed))
+        _write_csv(part, _held_out_table(rows, scored))
+    first, *others = [_read_csv(part) for part in parts]
+    for part, table in zip(parts[1:], others, strict=True):
+        if table[0] != first[0]:
+            raise DataError(
+                f"{part}: its columns are not those of {parts[0]}; delete both files to have these folds "
+                "scored again"
+            )
+    _write_csv(folder / HELD_OUT, [*first, *(line for table in others for line in table[1:])])
+
+
+def _held_out_table(rows: list[Row], scored: Sequence[RowScore]) -> Iterator[tuple[object, ...]]:
+    """A head and a line for each row; the deviation only where the network gives one."""
+    has_deviation = any(one.deviation is not None for one in scored)
+    yield ("path", "label", "group", "logit", *(["deviation"] if has_deviation else []))
+    for row, logit, deviation in scored:
+        known = (rows[row].name, rows[row].label, rows[row].group, f"{logit:.6f}")
+        # Significant digits: the scale is the network's own.
+        yield (*known, f"{deviation:.6g}") if deviation is not None else known
 
 
 def _write_csv(path: Path, lines: Iterable[tuple[object, ...]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "group", "logit"])
-        writer.writerows(lines)
+        csv.writer(file).writerows(lines)
     partial.replace(path)
 
 
 def _read_csv(path: Path) -> list[tuple[str, ...]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return [tuple(line) for line in csv.reader(file)][1:]
+        return [tuple(line) for line in csv.reader(file)]
