@@ -1,12 +1,17 @@
 """Equations 3 to 5 of attribution consistency against NumPy, and the shape of what the network says."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import yaml
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+import vestige.methods.attribution
 from vestige.methods.attribution.model import Attribution, AttributionConfig
 from vestige.methods.attribution.module import AttributionModule, attribution_loss, classification_loss
 from vestige.methods.frozen_features import FrozenFeatures, Tower
@@ -161,3 +166,11 @@ def test_without_standardisation_features_stay_as_they_are() -> None:
 def test_options_that_make_no_sense_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         AttributionConfig.model_validate(options)
+
+
+def test_the_towers_in_the_readme_are_valid_options() -> None:
+    text = (Path(vestige.methods.attribution.__file__).parent / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        AttributionConfig.model_validate(yaml.safe_load(block))

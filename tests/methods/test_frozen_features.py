@@ -286,3 +286,15 @@ def test_options_that_make_no_sense_are_refused(values: dict[str, Any], sentence
 def test_the_default_is_clips_projected_output() -> None:
     options = ClipFeatures()
     assert (options.final, options.layers, options.keep) == ("projected", (), "chosen")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"kind": "clip", "tokens": ["mean"]}, "layers is empty"),
+        ({"kind": "efficientnet", "taps": [7, 7]}, "taps lists something twice"),
+    ],
+)
+def test_options_without_effect_are_refused(options: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        TypeAdapter(FeatureOptions).validate_python(options)

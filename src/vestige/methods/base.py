@@ -123,6 +123,8 @@ class Method:
         map_output: whether the network has a map.
         looks_at: "pixels", or "facts": the network takes what is known of the file instead of images, float32
             [B, F] as `vestige.images.file_facts.vector` gives it.
+        from_hub: whether a configuration finds all its starting weights at the Hugging Face hub; None: none
+            does.
         stages: what is trained on pictures before the detector, in this order.
     """
 
@@ -136,3 +138,4 @@ class Method:
     looks_at: Literal["pixels", "facts"] = "pixels"
     stages: tuple[Stage, ...] = ()
     weights_of: Callable[[Any], tuple[str, ...]] | None = None
+    from_hub: Callable[[Any], bool] | None = None

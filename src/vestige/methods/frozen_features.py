@@ -53,7 +53,7 @@ class ClipFeatures(BaseModel):
             raise ValueError(
                 f"layers {list(self.layers)} must not be more than tower.layers ({self.tower.layers})"
             )
-        _require_outputs(self.final, self.layers, self.tokens)
+        _require_outputs(self)
         return self
 
 
@@ -68,6 +68,11 @@ class EfficientNetFeatures(BaseModel):
 
     kind: Literal["efficientnet"] = "efficientnet"
     taps: tuple[Annotated[int, Field(ge=-1, le=len(BLOCKS) - 1)], ...] = Field((7, 10, 14, 15), min_length=1)
+
+    @model_validator(mode="after")
+    def _different(self) -> "EfficientNetFeatures":
+        _require_different("taps", self.taps)
+        return self
 
 
 class TransformersFeatures(BaseModel):
@@ -95,7 +100,7 @@ class TransformersFeatures(BaseModel):
 
     @model_validator(mode="after")
     def _something_there(self) -> "TransformersFeatures":
-        _require_outputs(self.final, self.layers, self.tokens)
+        _require_outputs(self)
         return self
 
 
@@ -104,12 +109,18 @@ FeatureOptions = Annotated[
 ]
 
 
-def _require_outputs(final: str | None, layers: Sequence[int], tokens: Sequence[str]) -> None:
-    if final is None and not layers:
+def _require_outputs(options: ClipFeatures | TransformersFeatures) -> None:
+    if options.final is None and not options.layers:
         raise ValueError("final is null and layers is empty; at least one output is needed")
-    for name, some in (("layers", layers), ("tokens", tokens)):
-        if len(set(some)) < len(some):
-            raise ValueError(f"{name} lists something twice: {list(some)}")
+    if "tokens" in options.model_fields_set and not options.layers:
+        raise ValueError("tokens are those after the layers that are named, and layers is empty")
+    _require_different("layers", options.layers)
+    _require_different("tokens", options.tokens)
+
+
+def _require_different(name: str, some: Sequence[object]) -> None:
+    if len(set(some)) < len(some):
+        raise ValueError(f"{name} lists something twice: {list(some)}")
 
 
 class Tower(nn.Module):
@@ -297,3 +308,8 @@ def _note(options: FeatureOptions) -> str:
         weights = options.hub or f"{options.weights or kind}*.safetensors of its user"
         return f"vision tower {kind} through transformers, weights: {weights}"
     return LITE0_NOTE if isinstance(options, EfficientNetFeatures) else CLIP_NOTE
+
+
+def from_hub(options: Sequence[FeatureOptions]) -> bool:
+    """Whether all these towers name a place at the Hugging Face hub: no folder of weights is needed."""
+    return all(not isinstance(one, EfficientNetFeatures) and one.hub is not None for one in options)

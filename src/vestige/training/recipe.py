@@ -191,6 +191,11 @@ class Recipe(_Section):
         method = registry.get(self.method)
         return method, method.config.model_validate(self.model)
 
+    def from_hub(self) -> bool:
+        """Whether all starting weights can be had from the Hugging Face hub, without a folder of them."""
+        method, config = self.parts()
+        return method.from_hub is not None and method.from_hub(config)
+
     def stage(self, name: str) -> tuple[Stage, StageConfig]:
         """A stage of the method and its validated section.
 

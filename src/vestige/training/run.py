@@ -69,7 +69,7 @@ def train(
 
     Args:
         manifest: CSV of pictures (see `vestige.data.manifest`).
-        weights: folder with starting weights; None if the recipe needs none.
+        weights: folder with starting weights; None if the recipe needs none, or finds all of them at the hub.
         folder: of the run.
         cache: folder of frozen features that several runs share; None: the run's own.
 
@@ -78,7 +78,10 @@ def train(
         DataError: the manifest or one of its pictures cannot be read, or it has too few groups.
     """
     # Before it is known whose folder this is: nothing but links is ever removed.
-    weights = with_own_stages(read_recipe(recipe_path), weights, folder)
+    recipe = read_recipe(recipe_path)
+    weights = with_own_stages(recipe, weights, folder)
+    if weights is None and recipe.from_hub():
+        weights = folder / WEIGHTS  # there is nothing in it, so the hub is asked
     shop = open_shop(recipe_path, manifest, weights, folder, progress or Progress(), cache)
     fit_run(shop, WHOLE, folder)
     shop.progress.say(f"trained; now: vestige export {folder} --data {manifest} --out PACKAGE")

@@ -2,7 +2,7 @@
 
 from vestige.methods.attribution.model import AttributionConfig, build
 from vestige.methods.base import Method
-from vestige.methods.frozen_features import ALL_NOTES, notes_of
+from vestige.methods.frozen_features import ALL_NOTES, from_hub, notes_of
 
 METHOD = Method(
     name="attribution",
@@ -13,4 +13,5 @@ METHOD = Method(
     solver="alternating",
     starting_weights=ALL_NOTES,
     weights_of=lambda config: notes_of(config.features),
+    from_hub=lambda config: from_hub(config.features),
 )

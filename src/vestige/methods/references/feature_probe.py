@@ -12,7 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from vestige.methods.base import FrozenPart, Method
-from vestige.methods.frozen_features import ALL_NOTES, ClipFeatures, FeatureOptions, FrozenFeatures, notes_of
+from vestige.methods.frozen_features import (
+    ALL_NOTES,
+    ClipFeatures,
+    FeatureOptions,
+    FrozenFeatures,
+    from_hub,
+    notes_of,
+)
 from vestige.methods.references.probe import LinearProbe
 
 
@@ -74,4 +81,5 @@ METHOD = Method(
     solver="logistic",
     starting_weights=ALL_NOTES,
     weights_of=lambda config: notes_of(config.features),
+    from_hub=lambda config: from_hub(config.features),
 )
