@@ -4,21 +4,19 @@ OUT/ablation.json                  what was run: specification, recipes, counts,
 OUT/scores/TEST/ROW-seedN.csv      one line per test picture
 """
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from vestige.errors import ConfigError, DataError
+from vestige.evaluation import kept
 from vestige.evaluation.metrics import Labels, Values
 
 RECORD = "ablation.json"
 SCORES = "scores"
-COLUMNS = ("picture", "label", "group", "logit")
+COLUMNS = ("logit",)
 
 
 class _Strict(BaseModel):
@@ -212,13 +210,9 @@ def score_file(test: str, row: str, seed: int) -> str:
 
 def write_scores(path: Path, lines: Iterable[tuple[str, int, str, float]]) -> None:
     """Write picture, label, group and logit (6 decimals) of each picture; the file is whole or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((name, label, group, f"{logit:.6f}") for name, label, group, logit in lines)
-    partial.replace(path)
+    kept.write_table(
+        path, COLUMNS, ((name, label, group, f"{logit:.6f}") for name, label, group, logit in lines)
+    )
 
 
 def read_scores(path: Path) -> PictureScores:
@@ -227,19 +221,8 @@ def read_scores(path: Path) -> PictureScores:
     Raises:
         DataError: unreadable, or not such a file.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise ValueError(f"its columns are {reader.fieldnames}")
-            rows = list(reader)
-        labels = np.array([int(row["label"]) for row in rows], dtype=np.int64)
-        logits = np.array([float(row["logit"]) for row in rows], dtype=np.float64)
-        if not np.isin(labels, (0, 1)).all() or not np.isfinite(logits).all():
-            raise ValueError("labels must be 0 or 1, and logits finite numbers")
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: not a file of scores of an ablation ({error})") from error
-    return PictureScores([row["picture"] for row in rows], labels, [row["group"] for row in rows], logits)
+    found = kept.read_table(path, COLUMNS, "a file of scores of an ablation")
+    return PictureScores(found.pictures, found.labels, found.groups, found.numbers[:, 0])
 
 
 def read_record(out: Path) -> Record | None:
@@ -248,18 +231,9 @@ def read_record(out: Path) -> Record | None:
     Raises:
         ConfigError: `ablation.json` is damaged.
     """
-    path = out / RECORD
-    if not path.exists():
-        return None
-    try:
-        return Record.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise ConfigError(f"{path}: cannot be read as the record of an ablation ({error})") from error
+    return kept.read_record(out / RECORD, Record, "the record of an ablation")
 
 
 def save_record(out: Path, record: Record) -> None:
     """Write `ablation.json`, whole or not at all."""
-    out.mkdir(parents=True, exist_ok=True)
-    partial = out / (RECORD + ".part")
-    partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(out / RECORD)
+    kept.save_record(out / RECORD, record)

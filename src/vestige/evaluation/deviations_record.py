@@ -4,21 +4,19 @@ OUT/deviations.json          what was measured, of what, and all figures with th
 OUT/pictures-TEST-RUN.csv    one line per picture; features are not kept
 """
 
-import csv
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from vestige.errors import ConfigError, DataError
+from vestige.evaluation import kept
 from vestige.evaluation.metrics import Labels, Values
 
 RECORD = "deviations.json"
-COLUMNS = ("picture", "label", "group", "logit", "magnitude")
+COLUMNS = ("logit", "magnitude")
 Name = Annotated[str, Field(pattern="^[^/]+$")]  # part of a file name
 Rule = Literal["deviation", "logit"]
 
@@ -179,14 +177,10 @@ def picture_file(test: str, run: str) -> str:
 
 
 def write_pictures(path: Path, lines: Iterable[tuple[str, int, str, float, float]]) -> None:
-    """Write what `COLUMNS` names, logits with 6 decimals, magnitudes with 6 digits; whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((*known, f"{logit:.6f}", f"{size:.6g}") for *known, logit, size in lines)
-    partial.replace(path)
+    """Write name, label, group, logit (6 decimals) and magnitude (6 digits); whole or not at all."""
+    kept.write_table(
+        path, COLUMNS, ((*known, f"{logit:.6f}", f"{size:.6g}") for *known, logit, size in lines)
+    )
 
 
 def read_pictures(path: Path) -> Pictures:
@@ -195,21 +189,9 @@ def read_pictures(path: Path) -> Pictures:
     Raises:
         DataError: unreadable, or not such a file.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise ValueError(f"its columns are {reader.fieldnames}")
-            rows = list(reader)
-        labels = np.array([int(row["label"]) for row in rows], dtype=np.int64)
-        numbers = np.array([[float(row[name]) for name in COLUMNS[3:]] for row in rows], dtype=np.float64)
-        if not np.isin(labels, (0, 1)).all() or not np.isfinite(numbers).all():
-            raise ValueError("labels must be 0 or 1, logits and magnitudes finite numbers")
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: not a file of pictures of vestige deviations ({error})") from error
-    names, groups = [row["picture"] for row in rows], [row["group"] for row in rows]
-    logits, magnitudes = numbers.reshape(-1, 2).T
-    return Pictures(names, labels, groups, logits, magnitudes)
+    found = kept.read_table(path, COLUMNS, "a file of pictures of vestige deviations")
+    logits, magnitudes = found.numbers.T
+    return Pictures(found.pictures, found.labels, found.groups, logits, magnitudes)
 
 
 def read_record(out: Path) -> Record | None:
@@ -218,18 +200,9 @@ def read_record(out: Path) -> Record | None:
     Raises:
         ConfigError: `deviations.json` is damaged.
     """
-    path = out / RECORD
-    if not path.exists():
-        return None
-    try:
-        return Record.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise ConfigError(f"{path}: cannot be read as a record of vestige deviations ({error})") from error
+    return kept.read_record(out / RECORD, Record, "a record of vestige deviations")
 
 
 def save_record(out: Path, record: Record) -> None:
     """Write `deviations.json`, whole or not at all."""
-    out.mkdir(parents=True, exist_ok=True)
-    partial = out / (RECORD + ".part")
-    partial.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    partial.replace(out / RECORD)
+    kept.save_record(out / RECORD, record)
