@@ -123,6 +123,18 @@ def test_figures_by_hand() -> None:
     assert found["same"]["recall at 5 % FPR"].mean.value == pytest.approx(2 / 4)
 
 
+def test_accuracy_is_balanced_and_taken_at_logit_0() -> None:
+    # Of five real pictures two are right, of three generated ones two: 0 counts as generated.
+    known = PictureScores(
+        [f"{number}.png" for number in range(8)],
+        np.array([0, 0, 0, 0, 0, 1, 1, 1]),
+        ["camera", "camera", "phone", "phone", "phone", "gan", "gan", "vae"],
+        np.array([-1.0, -0.1, 0.0, 2.0, 3.0, 0.0, 5.0, -0.2]),
+    )
+    accuracy = figures({"base": {0: known}}, "base")["base"]["balanced accuracy at logit 0"]
+    assert accuracy.mean.value == pytest.approx((2 / 5 + 2 / 3) / 2)
+
+
 def test_intervals_are_those_of_all_resamples_of_groups() -> None:
     found = figures(ROWS, "base")
     # Two sources and two generators: nine different resamples. In HALF pairs of "phone" and "gan" are wrong
@@ -190,7 +202,7 @@ def test_every_figure_is_in_the_csv(tmp_path: Path) -> None:
     write_page(tmp_path)
     with (tmp_path / "figures.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * 4
+    assert len(rows) == 3 * 5
     (line,) = [row for row in rows if (row["row"], row["metric"]) == ("same", "AUROC")]
     assert line == {
         "test": "made-up",

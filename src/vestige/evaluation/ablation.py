@@ -16,6 +16,7 @@ from vestige.errors import ConfigError
 from vestige.evaluation import tables
 from vestige.evaluation.ablation_charts import Chart, curves, scatters
 from vestige.evaluation.ablation_figures import (
+    BALANCED,
     Figure,
     Figures,
     excludes_zero,
@@ -138,6 +139,7 @@ def _columns(baseline: str) -> list[str]:
         "AP, generated positive",
         "AP, real positive",
         "recall at 5 % FPR",
+        BALANCED,
     ]
 
 
@@ -153,6 +155,7 @@ def _cells(record: Record, test: str, row: str, found: dict[str, Figure]) -> lis
         figure_text(found["AP, generated positive"].mean),
         figure_text(found["AP, real positive"].mean),
         figure_text(found["recall at 5 % FPR"].mean, 2),
+        figure_text(found[BALANCED].mean),
     ]
 
 
@@ -184,7 +187,9 @@ def _explained(record: Record, found: dict[str, Figures], whole: dict[str, Figur
         "excludes 0. That proves nothing where seeds lie as far apart as the two rows, and of the "
         f"{len(with_interval)} differences on this page about one in twenty would do so by chance alone, "
         "more where a class has few groups. Recall takes its threshold from these pictures: "
-        "it describes the ranking, not a shipped threshold. figures.csv has the intervals of all figures.",
+        "it describes the ranking, not a shipped threshold. Balanced accuracy is the mean accuracy of both "
+        "classes with the threshold where the fit has it, at logit 0. figures.csv has the intervals of all "
+        "figures.",
     ]
     if record.precision != "float32":
         texts.append(

@@ -15,11 +15,19 @@ from vestige.evaluation.ablation_record import PictureScores, Record, read_score
 from vestige.evaluation.metrics import Indices, Interval, Labels, Metric, Values
 from vestige.evaluation.metrics.intervals import bounds
 
+
+def balanced_accuracy(labels: Labels, logits: Values) -> float:
+    """Mean accuracy of both classes, generated from logit 0 on."""
+    return metrics.balanced_accuracy(labels, (logits >= 0).astype(np.float64), 0.5)
+
+
+BALANCED = "balanced accuracy at logit 0"
 METRICS: dict[str, Metric] = {
     "AUROC": metrics.auroc,
     "AP, generated positive": metrics.average_precision,
     "AP, real positive": metrics.average_precision_real,
     "recall at 5 % FPR": partial(metrics.recall_at_fpr, rate=0.05),
+    BALANCED: balanced_accuracy,
 }
 FIGURE_COLUMNS = (
     "test",
