@@ -125,6 +125,8 @@ class Method:
             [B, F] as `vestige.images.file_facts.vector` gives it.
         from_hub: whether a configuration finds all its starting weights at the Hugging Face hub; None: none
             does.
+        never_held_out: groups that every fit of a configuration must see, so that none of their pictures can
+            serve for the calibration; None: there are none.
         stages: what is trained on pictures before the detector, in this order.
     """
 
@@ -139,3 +141,4 @@ class Method:
     stages: tuple[Stage, ...] = ()
     weights_of: Callable[[Any], tuple[str, ...]] | None = None
     from_hub: Callable[[Any], bool] | None = None
+    never_held_out: Callable[[Any], tuple[str, ...]] | None = None

@@ -183,8 +183,8 @@ def fit(
         named = f" of {', '.join(options.groups)}" if options.groups else ""
         raise DataError(
             f"none of the {len(order)} views that take part in this fit are {options.label} pictures{named}, "
-            "which the attribution module is to be fitted to; a source of few groups cannot be held out for "
-            "the calibration: name more groups"
+            "which the attribution module is to be fitted to; name other groups in model.source, or fit to "
+            "pictures that have some"
         )
     if source.sum() < 2 and network.config.standardise == "source":
         raise DataError(

@@ -194,6 +194,9 @@ def _card(
     seen = "its file as found" if facts_alone else f"mean of {recipe.data.views} recoded views"
     fitted = "each picture scored by a model fitted without its source or generator"
     stages = "; its earlier stages had seen real pictures of these sources" if method.stages else ""
+    always = recipe.never_held_out()
+    if always:
+        stages += f"; none of {', '.join(always)}, which all of these models were fitted to"
     calibration = fit_platt(
         held_out,
         f"{recipe.data.split} split of {facts['manifest']}, {fitted} "

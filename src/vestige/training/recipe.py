@@ -196,6 +196,11 @@ class Recipe(_Section):
         method, config = self.parts()
         return method.from_hub is not None and method.from_hub(config)
 
+    def never_held_out(self) -> tuple[str, ...]:
+        """Groups that every fit must see; none of their pictures serves for the calibration."""
+        method, config = self.parts()
+        return () if method.never_held_out is None else method.never_held_out(config)
+
     def stage(self, name: str) -> tuple[Stage, StageConfig]:
         """A stage of the method and its validated section.
 

@@ -135,7 +135,7 @@ def open_shop(
     """
     recipe = read_recipe(recipe_path)
     rows = used_rows(recipe, manifest)
-    _require_groups(rows, recipe.calibration.folds, manifest)
+    _require_groups(recipe, rows, manifest)
     network = new_network(recipe, weights)
     _claim(folder, recipe_path, recipe, manifest, weights, network, WHOLE)
     examples = make_examples(recipe, rows, weights, network, folder, progress, cache)
@@ -153,11 +153,7 @@ def fit_run(shop: Shop, variant: Variant, folder: Path) -> None:
     network = new_network(recipe, shop.weights)
     _claim(folder, shop.recipe_path, recipe, shop.manifest, shop.weights, network, variant)
     kept = variant.keeps(shop.rows, recipe.seed)
-    _require_groups(
-        [row for row, keep in zip(shop.rows, kept, strict=True) if keep],
-        recipe.calibration.folds,
-        shop.manifest,
-    )
+    _require_groups(recipe, [row for row, keep in zip(shop.rows, kept, strict=True) if keep], shop.manifest)
     chosen = kept[examples.rows]
     fit = _solver(recipe)
     if not (folder / HELD_OUT).exists():
@@ -224,13 +220,15 @@ def new_network(recipe: Recipe, weights: Path | None) -> Network:
         return method.build(config, weights)
 
 
-def _require_groups(rows: list[Row], folds: int, manifest: Path) -> None:
+def _require_groups(recipe: Recipe, rows: list[Row], manifest: Path) -> None:
+    folds, always = recipe.calibration.folds, recipe.never_held_out()
     for label, name in ((0, "real"), (1, "generated")):
-        groups = {row.group for row in rows if row.label == label}
+        groups = {row.group for row in rows if row.label == label and row.group not in always}
         if len(groups) < folds:
+            besides = f" besides {', '.join(always)}, which {recipe.method} is fitted to" if always else ""
             raise DataError(
                 f"{manifest}: {folds} folds for the calibration need at least {folds} groups of {name} "
-                f"pictures, there are {len(groups)}"
+                f"pictures{besides}, there are {len(groups)}"
             )
 
 
@@ -311,10 +309,12 @@ def _hold_out(shop: Shop, kept: npt.NDArray[np.bool_], folder: Path, fit: Fit) -
     """Score pictures with models that saw neither their source nor their generator; for the calibration."""
     recipe, rows, examples = shop.recipe, shop.rows, shop.examples
     chosen = kept[examples.rows]
+    always = recipe.never_held_out()
+    dealt = kept & np.array([row.group not in always for row in rows])
     # Dealt among the kept rows, so that no fold is without a class.
     fold_of = np.full(len(rows), -1)
-    fold_of[kept] = deal_groups(
-        [row for row, keep in zip(rows, kept, strict=True) if keep], recipe.calibration.folds
+    fold_of[dealt] = deal_groups(
+        [row for row, deal in zip(rows, dealt, strict=True) if deal], recipe.calibration.folds
     )
     parts = [folder / f"fold-{fold}" / HELD_OUT for fold in range(recipe.calibration.used)]
     for fold, part in enumerate(parts):

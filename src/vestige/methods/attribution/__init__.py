@@ -14,4 +14,5 @@ METHOD = Method(
     starting_weights=ALL_NOTES,
     weights_of=lambda config: notes_of(config.features),
     from_hub=lambda config: from_hub(config.features),
+    never_held_out=lambda config: config.source.groups or (),
 )

@@ -21,7 +21,8 @@ class SourceOptions(BaseModel):
 
     Attributes:
         label: real pictures or generated ones; reconstructions never count as either.
-        groups: only those of these sources or generators; None: all of the class.
+        groups: only those of these sources or generators, which a run then never holds out; None: all of the
+            class.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
