@@ -42,8 +42,7 @@ def test_a_path_that_exists_is_taken_as_a_whole(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--stage", "dair", "--cache", "kept"], "--cache goes with the stage detector only"),
-        (["--measure-on", "a.csv"], "--measure-on goes with --stage dair or extractor"),
+        (["--measure-on", "a.csv"], "--measure-on goes with a --stage before the detector"),
         (["--stage", "dair", "--measure-on", ":dev"], "--measure-on :dev: MANIFEST or MANIFEST:SPLIT"),
     ],
 )

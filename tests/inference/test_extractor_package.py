@@ -95,7 +95,7 @@ def test_an_altered_graph_is_refused(make: Make) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"target": "love"}, "target: Input should be 'residual' or 'noise'"),
+        ({"target": "love"}, "target: Input should be 'residual', 'noise' or 'imprint'"),
         ({"reach": -1}, "reach: "),
         ({"views": {"size": 64, "count": 4}}, "views: Extra inputs"),
         ({"files": {}}, "stage model.onnx has no sha256"),

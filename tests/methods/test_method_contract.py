@@ -46,6 +46,17 @@ TINY: dict[str, dict[str, Any]] = {
     "feature-probe": {
         "features": [{"kind": "clip", "tower": TOWER, "final": None, "layers": [1], "tokens": ["mean"]}]
     },
+    "nirnet": {
+        "noise": {
+            "extractor": {"filters": 3, "width": 8, "blocks": 1},
+            "side": 64,
+            "width": 8,
+            "difference": {"hidden": 8},
+        },
+        "semantic": {"features": [{"kind": "clip", "tower": TOWER}]},
+        "branch_width": 8,
+        "width": 8,
+    },
     "npr": NARROW,
     "denoiser-residual": NARROW,
     "cnndet": NARROW,
@@ -56,6 +67,7 @@ WANTED = {
     "feature-probe": "clip*.safetensors",
     "clip-probe": "clip*.safetensors",
     "gensign": "clip*.safetensors",
+    "nirnet": "clip*.safetensors",
     "autoencoder-error": "efficientnet-lite0*.pth",
     "efficientnet-statistics": "efficientnet-lite0*.pth",
     "patch-statistics": "efficientnet-lite0*.pth",
@@ -126,6 +138,16 @@ def test_frozen_part_has_a_row_for_each_picture(method: Method, network: Network
         assert network.head(*features).logit.shape == (3,)
 
 
+def test_teachers_have_no_say_in_what_is_told(method: Method, network: Network) -> None:
+    images = some_input(method, 3)
+    with torch.inference_mode():
+        features = network.frozen(images)
+        taught = tuple(part.module(images) for part in network.teachers())
+        assert all(len(tensor) == 3 for tensor in taught)
+        assert torch.equal(network.head(*features, *taught).logit, network.head(*features).logit)
+        assert torch.equal(network.learn(*features, *taught)[0].logit, network.head(*features).logit)
+
+
 def test_trained_part_fits_its_solver(method: Method, network: Network) -> None:
     if method.solver == "logistic":
         assert isinstance(network, LinearProbe)
@@ -134,8 +156,11 @@ def test_trained_part_fits_its_solver(method: Method, network: Network) -> None:
         assert not any(parameter.requires_grad for parameter in network.parameters())
         return
     with torch.inference_mode():
-        features = network.frozen(some_input(method, 2))
-    network.train().head(*(tensor.clone() for tensor in features)).logit.sum().backward()
+        images = some_input(method, 2)
+        taught = tuple(part.module(images) for part in network.teachers())
+        features = (*network.frozen(images), *taught)
+    output, extra = network.train().learn(*(tensor.clone() for tensor in features))
+    (output.logit.sum() + sum(extra.values())).backward()
     trained = [parameter for parameter in network.parameters() if parameter.grad is not None]
     assert trained
     assert all(parameter.requires_grad for parameter in trained)

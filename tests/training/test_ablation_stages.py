@@ -139,9 +139,11 @@ def keeping(out: Path) -> Any:
     """`train_stage`, failing where a stage would be trained."""
     real = ablation_stages.train_stage
 
-    def kept(recipe: Path, name: str, manifest: Path, weights: Path, run: Path, progress: Progress) -> None:
+    def kept(
+        recipe: Path, name: str, manifest: Path, weights: Path, run: Path, *rest: Any, **more: Any
+    ) -> None:
         assert (run / name / "network.safetensors").exists(), f"{name} trained again"
-        real(recipe, name, manifest, weights, run, progress)
+        real(recipe, name, manifest, weights, run, *rest, **more)
 
     return kept
 

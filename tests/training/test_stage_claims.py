@@ -131,6 +131,12 @@ def test_nothing_to_measure_on(shop: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists(), "found before training"
 
 
+def test_a_stage_that_keeps_no_features_takes_no_folder_of_them(shop: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--cache goes with .* that keep frozen features; dair keeps none"):
+        train(shop, "dair", tmp_path / "run", cache=tmp_path / "kept")
+    assert not list(tmp_path.iterdir())
+
+
 def test_unreadable_picture_is_named(shop: Path, tmp_path: Path) -> None:
     broken = tmp_path / "set"
     shutil.copytree(shop / "set", broken)

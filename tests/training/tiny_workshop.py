@@ -45,6 +45,17 @@ MODELS: dict[str, dict[str, Any]] = {
         "signature": {"extractor": EXTRACTOR, "form": "plain", "block": 2},
         "width": 16,
     },
+    "nirnet": {
+        "noise": {
+            "extractor": {"filters": 3, "width": 8, "blocks": 1},
+            "side": 64,
+            "width": 8,
+            "difference": {"hidden": 8},
+        },
+        "semantic": {"features": [{"kind": "clip", "tower": TOWER}]},
+        "branch_width": 8,
+        "width": 8,
+    },
     "npr": NARROW,
     "denoiser-residual": NARROW,
     "cnndet": NARROW,

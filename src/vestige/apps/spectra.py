@@ -7,7 +7,6 @@ OUT/spectra.json    all figures (`vestige.evaluation.coverage.Report`)
 OUT/spectra.svg, OUT/spectra.png
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from vestige.apps.spectra_folder import claim, write
 from vestige.data.manifest import Row, read_manifest, sha256_of
 from vestige.errors import ConfigError, DataError
 from vestige.images.views import extract, patch_grid
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from vestige.methods.gensign.spectra import Instruments, Simulator, Spectrometer
     from vestige.methods.gensign.structure import Structure
 
-SETTINGS = "settings.json"
 REPORT = "spectra.json"
 PLOT = "spectra.svg"
 PICTURE = "spectra.png"
@@ -94,7 +93,7 @@ def _run(options: SpectraOptions, progress: Progress) -> None:
     structures = draw_structures(tools.space, counts[-1], options.seed)
     base, crops = _base(rows, options)
     settings = _settings(options, tools, base)
-    _claim(options.out, settings)
+    claim(options.out, settings)
     progress.say(
         f"{len(structures)} structures, each on {len(base)} real pictures; residual: {tools.residual}"
     )
@@ -107,9 +106,9 @@ def _run(options: SpectraOptions, progress: Progress) -> None:
     groups.append(Group(ORIGINALS, "originals", measure(crops)))
     report = cover(simulated, groups, counts, settings, left_out, too_small)
     drawing = cloud(report)
-    _write(options.out / REPORT, (report.model_dump_json(indent=1) + "\n").encode())
-    _write(options.out / PLOT, drawing.svg.encode())
-    _write(options.out / PICTURE, drawing.png)
+    write(options.out / REPORT, (report.model_dump_json(indent=1) + "\n").encode())
+    write(options.out / PLOT, drawing.svg.encode())
+    write(options.out / PICTURE, drawing.png)
     for row in report.left_out:
         print(f"left out, fewer than {options.per_structure} pictures: {row['kind']} {row['name']}")
     for point in report.points:
@@ -158,25 +157,6 @@ def _settings(options: SpectraOptions, tools: "Instruments", base: list[Row]) ->
         "seed": options.seed,
         "base": [row.name for row in base],
     }
-
-
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Make the folder this comparison's own, or make sure that it is."""
-    path = out / SETTINGS
-    if path.exists():
-        try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-            other = [key for key, value in settings.items() if known.get(key) != value]
-        except (ValueError, AttributeError) as error:
-            raise ConfigError(f"{path}: cannot be read ({error}); choose another folder") from error
-        if other:
-            raise ConfigError(
-                f"{out}: these spectra were begun with another {', '.join(other)}; choose another folder"
-            )
-        return
-    if any(found.name != ".lock" for found in out.glob("*")):
-        raise ConfigError(f"{out}: not empty and without {SETTINGS}; choose another folder")
-    _write(path, (json.dumps(settings, indent=2) + "\n").encode())
 
 
 def _base(rows: list[Row], options: SpectraOptions) -> tuple[list[Row], Pixels]:
@@ -279,9 +259,3 @@ def _load(path: Path) -> tuple[Spectra, int]:
             return found["spectra"], int(found["too_small"])
     except Exception as error:  # numpy raises about anything on foreign bytes
         raise ConfigError(f"{path}: cannot be read ({error}); delete it, it is made again") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -24,7 +24,8 @@ def train(
     stage: Annotated[
         str,
         typer.Option(
-            help="Train this stage of the method only: dair or extractor for gensign; detector is the last."
+            help="Train this stage of the method only: dair or extractor for gensign, simulator for nirnet; "
+            "detector is the last."
         ),
     ] = "detector",
     measure_on: Annotated[
@@ -43,10 +44,8 @@ def train(
 
     if stage == "detector" and measure_on:
         raise ConfigError(
-            "--measure-on goes with --stage dair or extractor; vestige bench measures detectors"
+            "--measure-on goes with a --stage before the detector; vestige bench measures detectors"
         )
-    if stage != "detector" and cache is not None:
-        raise ConfigError("--cache goes with the stage detector only; earlier stages have no frozen features")
     others = None
     if measure_on:
         place, split = manifest_and_split(measure_on)
@@ -57,7 +56,7 @@ def train(
     if stage != "detector":
         from vestige.training.stages import train_stage
 
-        train_stage(recipe, stage, data, weights, run, measure_on=others)
+        train_stage(recipe, stage, data, weights, run, measure_on=others, cache=cache)
         return
     from vestige.training.run import train as command
 
@@ -70,7 +69,9 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder of the model package.")],
     stage: Annotated[
         str,
-        typer.Option(help="detector, or extractor for the signatures of vestige inspect (gensign's stage)."),
+        typer.Option(
+            help="detector, or extractor for the signatures of vestige inspect (of gensign and nirnet)."
+        ),
     ] = "detector",
     recipe: Annotated[
         Path | None,
@@ -219,45 +220,113 @@ class Residual(str, Enum):
 
 
 def spectra(
-    run: Annotated[Path, typer.Option(help="Run of gensign with its stage dair trained.")],
+    run: Annotated[
+        Path,
+        typer.Option(help="Run of gensign with its stage dair trained, or of nirnet with its simulator."),
+    ],
     data: Annotated[Path, typer.Option(help="Manifest of the pictures.")],
     out: Annotated[Path, typer.Option(help="Folder of the comparison; an interrupted one continues there.")],
+    pictures: Annotated[
+        int | None,
+        typer.Option(
+            help="At most so many pictures of each generator and source.", show_default="60; 8 for nirnet"
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Only rows of this split.")] = "all",
+    side: Annotated[
+        int | None,
+        typer.Option(
+            help="Side of the crops: for gensign a multiple of 32 from 64 on, for nirnet of 8 from 96 on.",
+            show_default="96; for nirnet as the simulator was fitted",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the choice of pictures, and of structures or imprints.")
+    ] = 0,
     structures: Annotated[
         list[int] | None,
         typer.Option(
-            help="Number of simulated generators, repeatable; smaller ones are parts of larger.",
+            help="For gensign: number of simulated generators, repeatable; smaller ones are parts of larger.",
             show_default="100, 300, 1000",
         ),
     ] = None,
-    per_structure: Annotated[int, typer.Option(help="Real pictures that every structure reconstructs.")] = 8,
-    pictures: Annotated[
-        int, typer.Option(help="At most so many pictures of each generator and source.")
-    ] = 60,
-    split: Annotated[str, typer.Option(help="Only rows of this split.")] = "all",
+    per_structure: Annotated[
+        int | None,
+        typer.Option(help="For gensign: real pictures that every structure reconstructs.", show_default="8"),
+    ] = None,
     residual: Annotated[
         Residual | None,
-        typer.Option(help="What says the residual.", show_default="the run's extractor, or highpass"),
+        typer.Option(
+            help="For gensign: what says the residual.", show_default="the run's extractor, or highpass"
+        ),
     ] = None,
-    side: Annotated[int, typer.Option(help="Side of the crops, a multiple of 32 from 64 on.")] = 96,
-    jpeg: Annotated[int, typer.Option(help="Encode every crop once more at this quality; 0: not.")] = 90,
-    seed: Annotated[int, typer.Option(min=0, help="Of structures and of the choice of pictures.")] = 0,
+    jpeg: Annotated[
+        int | None,
+        typer.Option(
+            help="For gensign: encode every crop once more at this quality; 0: not.", show_default="90"
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="For nirnet: folder with the weights of its reconstructors.")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="For nirnet: folder of reconstructions that several runs share.", show_default="one in OUT"
+        ),
+    ] = None,
 ) -> None:
-    """Measure whether GenSign's simulated generators cover real ones: spectra, their PCA (extra `train`)."""
-    _workshop()
-    from vestige.apps import spectra as command
+    """Look at what a run simulates: spectra and principal components (extra `train`).
 
+    gensign: do its simulated generators cover real ones? nirnet: do imprints drawn from its simulator lie
+    where those of generators lie, and do they have their spectra?
+    """
+    from vestige.errors import ConfigError
+
+    _workshop()
+    from vestige.apps import imprints
+    from vestige.apps import spectra as command
+    from vestige.training.simulator_run import is_simulator_run
+
+    nirnet = is_simulator_run(run)
+    gensign_only = {
+        "--structures": structures,
+        "--per-structure": per_structure,
+        "--residual": residual,
+        "--jpeg": jpeg,
+    }
+    nirnet_only = {"--weights": weights, "--cache": cache}
+    given = [name for name, value in (gensign_only if nirnet else nirnet_only).items() if value is not None]
+    if given:
+        method, other = ("gensign", "nirnet") if nirnet else ("nirnet", "gensign")
+        raise ConfigError(f"{', '.join(given)} goes with runs of {method} only, and {run} is one of {other}")
+    if nirnet:
+        imprints.run(
+            imprints.ImprintsOptions(
+                run,
+                data,
+                out,
+                8 if pictures is None else pictures,
+                split,
+                side,
+                seed,
+                weights,
+                cache,
+            )
+        )
+        return
     command.run(
         command.SpectraOptions(
             run,
             data,
             out,
             tuple(structures or (100, 300, 1000)),
-            per_structure,
-            pictures,
+            8 if per_structure is None else per_structure,
+            60 if pictures is None else pictures,
             split,
             residual.value if residual else None,
-            side,
-            jpeg,
+            96 if side is None else side,
+            90 if jpeg is None else jpeg,
             seed,
         )
     )

@@ -289,18 +289,22 @@ class ExtractorCard(PackageCard):
     """The card of an extractor: pictures in, signatures of the same size out; it gives no verdict.
 
     Its graph takes `images`, float32 [B, 3, H, W] in [0, 1], and gives `signature`, float32 [B, 3, H, W], the
-    predicted residual in units of pictures in [-1, 1]; B, H and W are free.
+    predicted residual in units of pictures in [-1, 1]; B, H and W are free. An "imprint" has no units of its
+    own: it is scaled so that its root mean square over pictures of its training is 2 grey levels.
 
     Attributes:
         target: what it learned to predict: "residual" is the trace of a simulated generator, picture minus
-            reconstruction; "noise" is Gaussian noise that was added (a denoiser, to compare with).
+            reconstruction; "noise" is Gaussian noise that was added (a denoiser, to compare with); "imprint"
+            is nothing given: it was trained end to end with a detector, and says what this one looks at.
         input: what it was shown in training: the reconstruction or the original.
         reach: how many pixels away a pixel still acts on a value through the convolutions; normalisation,
             which takes in all that is shown, not counted.
+        results: figures on pictures that were held back; empty where none were measured of the extractor
+            alone.
     """
 
     kind: Literal["extractor"]
-    target: Literal["residual", "noise"]
+    target: Literal["residual", "noise", "imprint"]
     input: Literal["reconstructed", "original"]
     reach: int = Field(ge=0, le=128)
     results: list[HeldBack] = []

@@ -12,7 +12,10 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from vestige.methods.parts import FrozenPart
 from vestige.methods.stage import Stage
+
+__all__ = ["FrozenPart", "Method", "Network", "Output"]
 
 
 class Output(NamedTuple):
@@ -30,19 +33,6 @@ class Output(NamedTuple):
     deviation: Tensor | None = None
 
 
-class FrozenPart(NamedTuple):
-    """A piece of what a network computes before training, kept on disk where other networks find it.
-
-    Attributes:
-        description: what `module` computes, as far as its weights do not say it: architecture, options, which
-            output. Two modules with the same description and the same weights give the same features.
-        module: float32 images [B, 3, H, W] in [0, 1] -> one tensor with B rows; never trained.
-    """
-
-    description: str
-    module: nn.Module
-
-
 class Network(nn.Module):
     """A detector: images in, `Output` out; normalisation lives inside, so it travels with the export.
 
@@ -56,6 +46,13 @@ class Network(nn.Module):
         """What `frozen` is made of, each computed on its own; by default nothing: not divided.
 
         A part that another network has too is computed once for both.
+        """
+        return ()
+
+    def teachers(self) -> tuple[FrozenPart, ...]:
+        """What only training needs of a view, kept on disk beside the parts; by default nothing.
+
+        The solvers get it behind what `frozen` returns; `embed` and `head` do not look at it.
         """
         return ()
 
@@ -81,13 +78,25 @@ class Network(nn.Module):
         """The trained part, on what `frozen` returned."""
         raise NotImplementedError
 
+    def learn(self, *features: Tensor) -> tuple[Output, dict[str, Tensor]]:
+        """What the gradient solver learns from, by default what `head` says and nothing else.
+
+        Args:
+            features: what `frozen` returned, then what the teachers say.
+
+        Returns:
+            The output, whose logit is classified, and losses of the method's own by name, scalars that are
+            added to the classification's.
+        """
+        return self.head(*features), {}
+
     def prepare(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Fit whatever depends on the data but is not trained, such as a standardisation; by default nothing.
 
         What is fitted are buffers: checkpoints hold no frozen parameters.
 
         Args:
-            batches: what `frozen` returned for some training views.
+            batches: what `frozen` returned for some training views, then what the teachers say.
         """
 
     def fresh_parameters(self) -> list[nn.Parameter]:

@@ -10,6 +10,7 @@ METHODS = {
     "patch-statistics": "vestige.methods.patch_statistics",
     "gensign": "vestige.methods.gensign",
     "attribution": "vestige.methods.attribution",
+    "nirnet": "vestige.methods.nirnet",
     "srm-statistics": "vestige.methods.references.srm_statistics",
     "fft-profile": "vestige.methods.references.fft_profile",
     "efficientnet-statistics": "vestige.methods.references.efficientnet_statistics",

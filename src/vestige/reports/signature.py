@@ -79,6 +79,9 @@ NOT_PROVEN: tuple[tuple[str, str], ...] = (
 TARGETS = {
     "residual": "It was trained to say what simulated generators change when they make photographs anew.",
     "noise": "It was trained to say which noise was added to photographs: a denoiser, to compare with.",
+    "imprint": "It was trained together with a detector and was not told what a trace is: it shows what that "
+    "detector is given to look at. Its strength is relative: only pictures that one extractor has seen can "
+    "be compared by it. It works on cells of 2 x 2 pixels, so peaks at 1/2 may be its own.",
 }
 
 
@@ -108,7 +111,8 @@ class SignatureReport(_Model):
         model: title of the extractor.
         target: what the extractor learned to predict, as in its card.
         limits: what its card warns of.
-        grey_levels: root mean square of the signature over all colours, in grey levels of 0-255.
+        grey_levels: root mean square of the signature over all colours, in grey levels of 0-255; of an
+            imprint, relative to the pictures of its training, which have 2.
         clipped: share of the drawn signature that is stronger than can be shown.
         tiles: in how many pieces the picture was seen.
         blocks: of 256 pixels, averaged in the spectrum.
@@ -122,7 +126,7 @@ class SignatureReport(_Model):
     path: str
     facts: Facts
     model: str
-    target: Literal["residual", "noise"]
+    target: Literal["residual", "noise", "imprint"]
     limits: list[str]
     grey_levels: float
     clipped: float
@@ -164,9 +168,12 @@ def tile_words(report: SignatureReport) -> str:
     """How the picture was seen."""
     if report.tiles == 1:
         return "The picture was seen in one piece."
+    tiles = f"The picture was seen in {report.tiles} tiles that fade into each other."
+    if report.target == "imprint":
+        return tiles  # that network does not normalise
     return (
-        f"The picture was seen in {report.tiles} tiles that fade into each other. The network normalises "
-        "over what it is shown, so values differ slightly from those of one passage over the whole."
+        f"{tiles} The network normalises over what it is shown, so values differ slightly from those of one "
+        "passage over the whole."
     )
 
 
@@ -195,6 +202,8 @@ def lines(report: SignatureReport) -> Iterator[str]:
     facts = report.facts
     yield f"{visible(report.path)}: {facts.width} x {facts.height} {visible(facts.format)}"
     yield f"signature by {visible(report.model)}: {report.grey_levels:.2f} grey levels (root mean square)"
+    if report.target == "imprint":
+        yield TARGETS[report.target]
     if report.tiles > 1:
         yield tile_words(report)
     yield found_words(report)

@@ -33,6 +33,7 @@ from vestige.progress import Progress
 from vestige.training.ablation_spec import Values, flattened, read_spec, recipe_of, row_recipes
 from vestige.training.ablation_stages import KEY, stage_keys, train_stages
 from vestige.training.features import fingerprint
+from vestige.training.imprinting import imprinter_of
 from vestige.training.recipe import Recipe
 from vestige.training.run import NETWORK, RECIPE, make_examples, new_network, solve, used_rows
 from vestige.training.scoring import Condition, score_pictures
@@ -150,7 +151,9 @@ class Ablation:
         folder.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(self.recipes[row], sort_keys=False, allow_unicode=True)
         (folder / RECIPE).write_text(text, encoding="utf-8")
-        stages = train_stages(folder / RECIPE, self.manifest, self.weights, self.out, self.progress)
+        stages = train_stages(
+            folder / RECIPE, self.manifest, self.weights, self.out, self.progress, self.cache
+        )
         called = self.spec.rows[row].stages_as
         unknown = sorted(set(called) - set(stages))
         if unknown:
@@ -174,6 +177,12 @@ class Ablation:
         basis = self.basis(row, seed)
         network = new_network(recipe, weights)
         claim = {"basis": basis, "starting_network_sha256": fingerprint(network)}
+        imprinter = imprinter_of(recipe, weights)
+        if imprinter is not None:
+            claim["imprints"] = imprinter.key
+        taught = [fingerprint(module) for _, module in network.teachers()]
+        if taught:
+            claim["teachers_sha256"] = " ".join(taught)
         _claim(folder, claim)
         if (folder / NETWORK).exists():
             load_model(network, str(folder / NETWORK))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vestige.data.manifest import sha256_of
 from vestige.methods import registry
+from vestige.methods.stage import FittedConfig
 from vestige.progress import Progress
 from vestige.training.recipe import Recipe, read_recipe
 from vestige.training.stages import NETWORK, finished, holds, new_task, record_of, train_stage
@@ -21,13 +22,15 @@ KEY = 12  # characters
 
 
 def stage_keys(recipe: Recipe, manifest: Path) -> dict[str, str]:
-    """Name of each stage of a recipe's method -> key of all that it follows from, starting weights apart.
+    """Name of each stage that a recipe asks for -> key of all that it follows from, starting weights apart.
 
     A stage follows from its own section, the seed, the pictures, and all stages before it.
     """
     keys: dict[str, str] = {}
     for stage in registry.get(recipe.method).stages:
         _, config = recipe.stage(stage.name)
+        if not stage.wanted(config):
+            continue
         facts = {
             "method": recipe.method,
             "stage": stage.name,
@@ -42,12 +45,20 @@ def stage_keys(recipe: Recipe, manifest: Path) -> dict[str, str]:
 
 
 def train_stages(
-    recipe_path: Path, manifest: Path, weights: Path | None, out: Path, progress: Progress
+    recipe_path: Path,
+    manifest: Path,
+    weights: Path | None,
+    out: Path,
+    progress: Progress,
+    cache: Path | None = None,
 ) -> dict[str, Path]:
-    """Train the stages of a recipe that are not trained yet, each in a folder of its key.
+    """Train the stages that a recipe asks for and that are not trained yet, each in a folder of its key.
 
     A stage that lies finished among the starting weights, trained just as the recipe says, is taken from
     there.
+
+    Args:
+        cache: folder of frozen features, for the stages that keep some; None: their own.
 
     Returns:
         Name of the stage -> its folder.
@@ -63,7 +74,9 @@ def train_stages(
         for earlier, folder in found.items():
             link(run / earlier, folder)
         if not _taken(recipe, name, manifest, weights, run, progress):
-            train_stage(recipe_path, name, manifest, weights, run, progress)
+            _, config = recipe.stage(name)
+            kept = cache if isinstance(config, FittedConfig) else None
+            train_stage(recipe_path, name, manifest, weights, run, progress, cache=kept)
         found[name] = finished(run, name).parent
     return found
 

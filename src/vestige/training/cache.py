@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +24,7 @@ from vestige.training.features import (
     sources_of,
 )
 from vestige.training.recipe import Recipe
-from vestige.training.views import View, read_facts, view_pixels
+from vestige.training.views import Made, View, read_facts, view_pixels
 
 __all__ = ["Bucket", "build_cache", "facts_of"]
 
@@ -35,7 +35,7 @@ def build_cache(
     recipe: Recipe,
     rows: list[Row],
     views: list[View],
-    reconstructions: dict[int, Path],
+    made: Mapping[int, Made],
     network: Network,
     folder: Path,
     progress: Progress,
@@ -43,6 +43,7 @@ def build_cache(
     """Features of all views, by side of the view. What `folder` holds, from whatever run, is only read.
 
     Args:
+        made: what the views that count as generated are made of, by row (see `view_pixels`).
         folder: of the stores (see `vestige.training.feature_store`).
 
     Raises:
@@ -52,8 +53,8 @@ def build_cache(
     # Not how many pictures and views there are: a larger run finds what a smaller one computed.
     making = {"seed": recipe.seed, "patch": data.patch, "chain": data.chain.model_dump(mode="json")}
     name = f"{recipe.method} {json.dumps(recipe.model, sort_keys=True, default=str)}"
-    sources = sources_of(network, name, making, folder, data.precision)
-    keys = _keys(rows, views, reconstructions, progress)
+    sources = sources_of(network, name, making, folder, data.precision, teachers=True)
+    keys = _keys(rows, views, made, progress)
     missing = [
         number for number, key in enumerate(keys) if any(key not in source.store for source in sources)
     ]
@@ -61,7 +62,7 @@ def build_cache(
     def request(members: list[int]) -> Request:
         def cut(positions: Sequence[int]) -> list[Pixels]:
             wanted = [views[members[position]] for position in positions]
-            return [pixels[None] for pixels in view_pixels(wanted, rows, data, recipe.seed, reconstructions)]
+            return [pixels[None] for pixels in view_pixels(wanted, rows, data, recipe.seed, made)]
 
         return Request([keys[number] for number in members], cut)
 
@@ -92,21 +93,20 @@ def facts_of(rows: list[Row], progress: Progress) -> list[Bucket]:
     return [Bucket(np.arange(len(rows)), [np.stack(found).astype(np.float16)])]
 
 
-def _keys(
-    rows: list[Row], views: list[View], reconstructions: dict[int, Path], progress: Progress
-) -> list[bytes]:
+def _keys(rows: list[Row], views: list[View], made: Mapping[int, Made], progress: Progress) -> list[bytes]:
     """What the stores call each view.
 
     By the bytes that are decoded, so that it does not matter where they lie or, for a reconstruction, what
-    made it; and by the name and the draw, which decide what the chain does.
+    made it; by what imprints them; and by the name and the draw, which decide what the chain does.
     """
     wanted = sorted({(view.row, view.reconstructed) for view in views})
 
     def hash_of(picture: tuple[int, bool]) -> str:
-        row, reconstructed = rows[picture[0]], picture[1]
-        if reconstructed:
-            return _sha256(reconstructions[picture[0]])
-        return row.sha256.lower() or _sha256(row.content())
+        row, how = rows[picture[0]], made[picture[0]] if picture[1] else None
+        if isinstance(how, Path):
+            return _sha256(how)
+        original = row.sha256.lower() or _sha256(row.content())
+        return original if how is None else f"{original} {how.key}"
 
     hashes: dict[tuple[int, bool], str] = {}
     with ThreadPoolExecutor(WORKERS) as pool:

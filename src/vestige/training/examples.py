@@ -24,7 +24,7 @@ class Examples:
     """Views of a plan with what is known of them; arrays have one entry per view.
 
     Attributes:
-        labels: int64, 1 for generated and for reconstructed views.
+        labels: int64, 1 for generated and for reconstructed views, imprinted ones among them.
         weights: float64, how often a view is drawn relative to the others.
         rows: int64, index into the manifest's rows.
         reconstructed: bool.
@@ -43,17 +43,18 @@ def label_views(recipe: Recipe, rows: list[Row], views: list[View], buckets: lis
     """Labels and weights of all views.
 
     The label rule is GenSign's (section 3.4): what was generated or reconstructed is 1, untouched real
-    pictures are 0. `reconstruction` takes its share from the generated pictures, so that both classes keep
-    the same total; `self_augmentation` takes it from each class, as the paper does: more is then generated
-    than real.
+    pictures are 0. `reconstruction` and `imprinting` take their share from the generated pictures, so that
+    both classes keep the same total; `self_augmentation` takes it from each class, as the paper does: more is
+    then generated than real.
     """
     index = np.array([view.row for view in views])
     reconstructed = np.array([view.reconstructed for view in views])
     origin = np.array([rows[view.row].label for view in views], dtype=np.int64)
     labels = np.where(reconstructed, 1, origin)
     weights = group_weights(rows)[index]
-    if recipe.data.reconstruction is not None:
-        _give(weights, labels == 1, reconstructed, recipe.data.reconstruction.share)
+    made_of_real = recipe.data.reconstruction or recipe.data.imprinting
+    if made_of_real is not None:
+        _give(weights, labels == 1, reconstructed, made_of_real.share)
     if recipe.data.self_augmentation is not None:
         for label in (0, 1):
             _give(weights, origin == label, reconstructed, recipe.data.self_augmentation.probability)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from vestige.inference.card import FactsView, ModelCard, Outputs, Tower, Trainin
 from vestige.inference.package import CARD, load_package
 from vestige.inference.session import Scores, Session
 from vestige.methods.base import Network
+from vestige.methods.nirnet.stage import NAME as SIMULATOR
 from vestige.training.calibration import (
     abstention,
     deviation_limit,
@@ -183,7 +185,7 @@ def _card(
     rows: list[Row],
     reconstructed: int,
     run: Path,
-    facts: dict[str, str],
+    facts: dict[str, Any],
     folder: Path,
     outputs: Outputs,
     tower: Tower | None,
@@ -193,7 +195,9 @@ def _card(
     facts_alone = method.looks_at == "facts"
     seen = "its file as found" if facts_alone else f"mean of {recipe.data.views} recoded views"
     fitted = "each picture scored by a model fitted without its source or generator"
-    stages = "; its earlier stages had seen real pictures of these sources" if method.stages else ""
+    # A simulator has a say by its imprints alone.
+    earlier = recipe.data.imprinting is not None or any(stage.name != SIMULATOR for stage in method.stages)
+    stages = "; its earlier stages had seen real pictures of these sources" if earlier else ""
     always = recipe.never_held_out()
     if always:
         stages += f"; none of {', '.join(always)}, which all of these models were fitted to"
@@ -212,6 +216,11 @@ def _card(
         data += (
             f"; {reconstructed} of its pictures, real and generated, also after DAIR with a "
             f"probability of {recipe.data.self_augmentation.probability:g}, counted as generated"
+        )
+    if recipe.data.imprinting is not None:
+        data += (
+            f"; {reconstructed} of its real pictures also with imprints of simulated generators (fitted to "
+            f"{', '.join(facts['simulator']['generators'])}), counted as generated"
         )
     package = recipe.package
     return ModelCard(
@@ -236,9 +245,10 @@ def _card(
             seed=recipe.seed,
             data=data,
             manifest_sha256=facts["manifest_sha256"],
-            starting_weights=list(
-                method.starting_weights if method.weights_of is None else method.weights_of(config)
-            ),
+            starting_weights=[
+                *(method.starting_weights if method.weights_of is None else method.weights_of(config)),
+                *(f"for imprints: {note}" for note in (facts.get("simulator") or {}).get("notes", ())),
+            ],
             sources=sources(rows),
         ),
         failure_modes=package.failure_modes,

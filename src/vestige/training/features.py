@@ -73,7 +73,12 @@ def key_of(*identity: str | int) -> bytes:
 
 
 def sources_of(
-    network: Network, name: str, views: Mapping[str, Any], folder: Path, precision: Precision
+    network: Network,
+    name: str,
+    views: Mapping[str, Any],
+    folder: Path,
+    precision: Precision,
+    teachers: bool = False,
 ) -> list[Source]:
     """The parts of a network with their stores; a network that is not divided is one part.
 
@@ -82,20 +87,19 @@ def sources_of(
         name: of the method with its options; only matters for networks that are not divided.
         views: what decides the pixels of a view apart from the picture; JSON values.
         folder: of the stores.
+        teachers: whether the network's teachers follow its parts, for training.
     """
     network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     common = {"making": MAKING, "views": dict(views), "precision": precision}
     parts = network.parts()
+    found = []
     if not parts:
         kind = {"network": name, "weights": fingerprint(network), **common}
-        return [Source(FeatureStore(folder, kind), network.frozen)]
-    return [
-        Source(
-            FeatureStore(folder, {"part": description, "weights": fingerprint(module), **common}),
-            _as_tuple(module),
-        )
-        for description, module in parts
-    ]
+        found.append(Source(FeatureStore(folder, kind), network.frozen))
+    for description, module in (*parts, *(network.teachers() if teachers else ())):
+        kind = {"part": description, "weights": fingerprint(module), **common}
+        found.append(Source(FeatureStore(folder, kind), _as_tuple(module)))
+    return found
 
 
 def fingerprint(module: nn.Module) -> str:

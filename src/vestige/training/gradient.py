@@ -99,7 +99,10 @@ def _without_dots(name: str) -> str:
 
 
 class HeadTraining(lightning.LightningModule):  # type: ignore[misc]
-    """Binary cross-entropy on the head; the kept weights are a running average of the trained ones."""
+    """Binary cross-entropy on the head, and losses of the network's own.
+
+    The kept weights are a running average of the trained ones.
+    """
 
     def __init__(self, network: Network, draw: Draw, recipe: Recipe, progress: Progress) -> None:
         super().__init__()
@@ -121,10 +124,12 @@ class HeadTraining(lightning.LightningModule):  # type: ignore[misc]
         self._images += len(labels)
         torch.manual_seed(self.recipe.fit_seed * 1_000_003 + self.global_step)  # for dropout
         smoothing = self.recipe.fit.label_smoothing
-        logit = self.network.head(*(feature.to(self.device) for feature in features)).logit
+        output, extra = self.network.learn(*(feature.to(self.device) for feature in features))
         targets = labels.to(self.device) * (1 - smoothing) + smoothing / 2
-        loss = F.binary_cross_entropy_with_logits(logit, targets)
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        parts = {"classification": F.binary_cross_entropy_with_logits(output.logit.float(), targets), **extra}
+        loss = torch.stack(list(parts.values())).sum()
+        logged = {"loss": loss, **(parts if extra else {})}
+        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -137,10 +142,11 @@ class HeadTraining(lightning.LightningModule):  # type: ignore[misc]
 
     def on_train_epoch_end(self) -> None:
         """Say how far it is, and how fast."""
-        loss = float(self.trainer.callback_metrics["loss"])
+        found = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
         passed = time.perf_counter() - self._begun
         self.progress.say(
-            f"  step {self.trainer.global_step} of {self.recipe.fit.steps}, loss {loss:.3f}, "
+            f"  step {self.trainer.global_step} of {self.recipe.fit.steps}, {losses}, "
             f"{self._images / passed:.0f} images per second, "
             f"{self._getting / passed:.0%} of the time for getting batches"
         )
@@ -238,6 +244,7 @@ def _trainer(recipe: Recipe, folder: Path) -> lightning.Trainer:
         max_steps=recipe.fit.steps,
         accelerator="auto",
         devices=1,
+        precision=recipe.fit.precision,
         callbacks=[checkpoint],
         logger=False,
         enable_model_summary=False,

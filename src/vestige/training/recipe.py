@@ -10,7 +10,8 @@ from vestige.data.augment import ChainConfig
 from vestige.errors import ConfigError
 from vestige.methods import registry
 from vestige.methods.base import Method
-from vestige.methods.stage import Stage, StageConfig
+from vestige.methods.nirnet.imprints import ImprintOptions
+from vestige.methods.stage import Stage, StageOptions
 
 
 class _Section(BaseModel):
@@ -46,6 +47,23 @@ class SelfAugmentation(_Section):
     levels: int | None = Field(None, ge=1, le=3)
 
 
+class Imprinting(ImprintOptions):
+    """Real pictures with an imprint of NIRNet's simulator, which count as generated (Fig. 3 b of its paper).
+
+    Options of the imprint as in `ImprintOptions`.
+
+    Attributes:
+        share: their share of the generated views in training.
+        per_group: at most so many real pictures of each source get imprints; None: all.
+        strength: weaker than fitted: what a reconstructor loses of a picture is part of the fit, and no
+            generator leaves that.
+    """
+
+    strength: tuple[float, float] = (0.05, 0.3)
+    share: float = Field(0.3, gt=0, lt=1)
+    per_group: int | None = Field(None, ge=1)
+
+
 class DataSection(_Section):
     """What the network is shown in training.
 
@@ -55,6 +73,7 @@ class DataSection(_Section):
         per_group: at most so many pictures of each group, drawn by the recipe's seed; None: all.
         views: random passages through the chain for each picture.
         chain: the random chain, the same for both classes.
+        reconstruction, self_augmentation, imprinting: which further pictures count as generated; one at most.
         precision: of the frozen part while its features are computed; "bfloat16" is twice as fast where the
             processor has it, and rounds to three digits. Exported networks always compute in float32.
     """
@@ -66,12 +85,14 @@ class DataSection(_Section):
     chain: ChainConfig = ChainConfig()
     reconstruction: Reconstruction | None = None
     self_augmentation: SelfAugmentation | None = None
+    imprinting: Imprinting | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
 
     @model_validator(mode="after")
-    def _one_reconstructor(self) -> "DataSection":
-        if self.reconstruction is not None and self.self_augmentation is not None:
-            raise ValueError("choose one of reconstruction and self_augmentation")
+    def _one_source(self) -> "DataSection":
+        sections = (self.reconstruction, self.self_augmentation, self.imprinting)
+        if sum(section is not None for section in sections) > 1:
+            raise ValueError("choose one of reconstruction, self_augmentation and imprinting")
         return self
 
 
@@ -108,6 +129,7 @@ class FitSection(_Section):
         steps, batch: of the gradient solver; a checkpoint every `steps_per_epoch` steps.
         learning_rate, fresh_learning_rate: peak rates of pretrained and of new parameters.
         label_smoothing: targets become s/2 and 1 - s/2.
+        precision: of the gradient solver, Lightning's word for it.
         averaging: weight of the newest step in the running average of the weights that is kept.
         alternating: of the alternating solver, which takes `batch` from here and nothing else.
     """
@@ -123,6 +145,7 @@ class FitSection(_Section):
     weight_decay: float = Field(0.05, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     averaging: float = Field(0.01, gt=0, le=1)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     alternating: AlternatingSection = AlternatingSection()
 
 
@@ -201,7 +224,7 @@ class Recipe(_Section):
         method, config = self.parts()
         return () if method.never_held_out is None else method.never_held_out(config)
 
-    def stage(self, name: str) -> tuple[Stage, StageConfig]:
+    def stage(self, name: str) -> tuple[Stage, StageOptions]:
         """A stage of the method and its validated section.
 
         Raises:
@@ -242,7 +265,12 @@ def parse_recipe(values: Any, where: str) -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
         section = ("model",)
-        recipe.parts()
+        method, _ = recipe.parts()
+        if method.looks_at == "facts" and recipe.data.imprinting is not None:
+            raise ConfigError(
+                f"data.imprinting changes pixels, and {method.name} looks at facts of the file alone; leave "
+                "the section out"
+            )
         for name in recipe.stages:
             section = ("stages", name)
             recipe.stage(name)

@@ -26,11 +26,11 @@ WINDOW = 768  # DAIR reconstructs the middle of larger pictures: a whole one wou
 
 
 def chosen(recipe: Recipe, rows: list[Row]) -> list[int]:
-    """Indices of the rows that are reconstructed, drawn by seed.
+    """Indices of the rows that are reconstructed or get imprints, drawn by seed.
 
     Of the real ones at most `per_group` of each source; for self-augmentation also of the generated ones.
     """
-    section = recipe.data.reconstruction or recipe.data.self_augmentation
+    section = recipe.data.reconstruction or recipe.data.self_augmentation or recipe.data.imprinting
     if section is None:
         return []
     labels = (0, 1) if isinstance(section, SelfAugmentation) else (0,)

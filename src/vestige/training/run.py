@@ -35,12 +35,14 @@ from vestige.progress import Progress
 from vestige.training import alternating, fixed, logistic, sources
 from vestige.training.cache import build_cache, facts_of
 from vestige.training.examples import Examples, RowScore, label_views, score_rows
+from vestige.training.features import fingerprint
+from vestige.training.imprinting import imprinter_of, simulator_facts
 from vestige.training.recipe import Recipe, read_recipe
-from vestige.training.reconstruct import reconstruct, reconstructor_sha256
+from vestige.training.reconstruct import chosen, reconstruct, reconstructor_sha256
 from vestige.training.stages import STAGE
 from vestige.training.starting_weights import lay_out_weights
 from vestige.training.variants import WHOLE, Variant
-from vestige.training.views import View, capped, deal_groups, plan
+from vestige.training.views import Made, View, capped, deal_groups, plan
 
 RECIPE = "recipe.yaml"
 RUN = "run.json"
@@ -190,10 +192,13 @@ def make_examples(
     if method.looks_at == "facts":
         views = [View(row, 0, False) for row in range(len(rows))]
         return label_views(recipe, rows, views, facts_of(rows, progress))
-    reconstructions = reconstruct(recipe, rows, weights, folder / "reconstructions", progress)
-    views = plan(recipe.data, len(rows), sorted(reconstructions))
-    features = cache or folder / "cache"
-    buckets = build_cache(recipe, rows, views, reconstructions, network, features, progress)
+    imprinter, made = imprinter_of(recipe, weights), dict[int, Made]()
+    if imprinter is not None:
+        made |= dict.fromkeys(chosen(recipe, rows), imprinter)
+    else:
+        made |= reconstruct(recipe, rows, weights, folder / "reconstructions", progress)
+    views = plan(recipe.data, len(rows), sorted(made))
+    buckets = build_cache(recipe, rows, views, made, network, cache or folder / "cache", progress)
     return label_views(recipe, rows, views, buckets)
 
 
@@ -213,7 +218,8 @@ def new_network(recipe: Recipe, weights: Path | None) -> Network:
         ConfigError: starting weights are needed and not there.
     """
     method, config = recipe.parts()
-    if method.starting_weights and weights is None:
+    needed = method.starting_weights if method.weights_of is None else method.weights_of(config)
+    if needed and weights is None:
         raise ConfigError(f"{method.name} starts from pretrained weights: give their folder with --weights")
     with torch.random.fork_rng():
         torch.manual_seed(recipe.fit_seed)
@@ -249,6 +255,8 @@ def _claim(
         "manifest_sha256": sha256_of(manifest),
         "starting_network_sha256": start.hexdigest(),
         "reconstructor_sha256": reconstructor_sha256(recipe, weights),
+        "simulator": simulator_facts(recipe, weights),
+        "teachers_sha256": [fingerprint(module) for _, module in network.teachers()],
         "variant": variant.model_dump(mode="json"),
         "versions": {
             "vestige": vestige.__version__,
@@ -263,6 +271,8 @@ def _claim(
             (known["manifest_sha256"] == facts["manifest_sha256"], "another manifest"),
             (known["starting_network_sha256"] == facts["starting_network_sha256"], "other starting weights"),
             (known.get("reconstructor_sha256") == facts["reconstructor_sha256"], "another reconstructor"),
+            (known.get("simulator") == facts["simulator"], "another simulator of imprints"),
+            (known.get("teachers_sha256", []) == facts["teachers_sha256"], "other weights of a teacher"),
             (
                 known.get("variant", WHOLE.model_dump(mode="json")) == facts["variant"],
                 "another part of the pictures",

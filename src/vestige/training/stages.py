@@ -1,12 +1,18 @@
 """`vestige train --stage`: train one stage of a method in its folder of the run, resumable.
 
 RUN/STAGE/stage.json          what the stage was trained on and with
+RUN/STAGE/network.safetensors the trained network, or what was fitted
+RUN/STAGE/measured.csv        figures on other pictures, if asked for
+
+Of a stage that is trained by gradients:
 RUN/STAGE/last.ckpt           checkpoint; a continued run ends with the weights of an uninterrupted one
 RUN/STAGE/metrics.csv         one line per epoch: losses, figures on pictures held back, speed
 RUN/STAGE/samples/            pictures to look at, one sheet per epoch
-RUN/STAGE/network.safetensors the trained network
 RUN/STAGE/held-back.csv       figures on all pictures held back, one line per picture and draw
-RUN/STAGE/measured.csv        the same of other pictures, if asked for
+
+Of a stage that is fitted without gradients (`vestige.training.fitted_stage`):
+RUN/STAGE/cache/              frozen features of the pictures, unless several runs share a folder of them
+RUN/STAGE/fits.csv            how well it was fitted
 """
 
 import csv
@@ -18,22 +24,39 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_model, save_model
+from torch import nn
 
 import vestige
 from vestige.data.manifest import Row, read_manifest, sha256_of
 from vestige.errors import ConfigError, DataError
-from vestige.methods.stage import StageConfig, Task
+from vestige.methods.stage import NETWORK, FittedConfig, Measurement, StageConfig, StageOptions, Task
+from vestige.methods.stage import RECORD as STAGE
 from vestige.progress import Progress
+from vestige.training.fitted_stage import fit_stage, measure_stage
 from vestige.training.pictures import Pictures, middle_crops
 from vestige.training.recipe import Recipe, read_recipe
-from vestige.training.views import deal_groups
+from vestige.training.views import capped, deal_groups
 
-STAGE = "stage.json"
-NETWORK = "network.safetensors"
+__all__ = [
+    "LAST",
+    "MEASURED",
+    "METRICS",
+    "NETWORK",
+    "SAMPLES",
+    "STAGE",
+    "append_metrics",
+    "finished",
+    "holds",
+    "new_task",
+    "record_of",
+    "train_stage",
+]
+
 LAST = "last.ckpt"
 METRICS = "metrics.csv"
 SAMPLES = "samples"
 MEASURED = "measured.csv"
+CACHE = "cache"
 HELD_BACK = 64  # pictures that an epoch is measured on
 
 
@@ -45,25 +68,56 @@ def train_stage(
     run: Path,
     progress: Progress | None = None,
     measure_on: tuple[Path, str | None] | None = None,
+    cache: Path | None = None,
 ) -> None:
     """Train a stage in `run/name`. Called again after an interruption it goes on where it stopped.
 
     Args:
         measure_on: manifest and split of other pictures that the trained stage is measured on, too.
+        cache: folder of frozen features that several runs share, for a stage that keeps some; None: its own.
 
     Raises:
-        ConfigError: the method has no such stage, an earlier one is missing, weights are missing, or the
-            folder belongs to something else.
+        ConfigError: the method has no such stage, an earlier one is missing, weights are missing, the folder
+            belongs to something else, or a cache is given for a stage that keeps no features.
         DataError: a manifest or a picture cannot be read, there are too few groups, or nothing to measure on.
     """
     progress = progress or Progress()
     recipe = read_recipe(recipe_path)
     _, config = recipe.stage(name)
+    if cache is not None and not isinstance(config, FittedConfig):
+        raise ConfigError(
+            f"--cache goes with the detector and with stages that keep frozen features; {name} keeps none"
+        )
     folder = run / name
     task = new_task(recipe, name, run, weights)
     rows = _wanted(read_manifest(manifest, recipe.data.split), config, manifest)
     others = None if measure_on is None else _others(*measure_on, config)
     _claim(folder, record_of(recipe, name, manifest, task))
+    if isinstance(config, FittedConfig):
+        assert isinstance(task, Measurement)
+        features = cache or folder / CACHE
+        fit_stage(task, config, capped(rows, config.per_group, recipe.seed), folder, features, progress)
+        if others is not None:
+            others = capped(others, config.per_group, recipe.seed)
+            measure_stage(task, config, others, folder / MEASURED, features, progress)
+    else:
+        assert isinstance(config, StageConfig)
+        assert isinstance(task, Task)
+        if not _train(task, config, recipe.seed, rows, others, folder, progress):
+            return
+    progress.say(f"{folder}: trained")
+
+
+def _train(
+    task: Task,
+    config: StageConfig,
+    seed: int,
+    rows: list[Row],
+    others: list[Row] | None,
+    folder: Path,
+    progress: Progress,
+) -> bool:
+    """Train by gradients; False in all processes but the one that writes."""
     folds = deal_groups(rows, config.folds)
     pictures = Pictures([row for row, fold in zip(rows, folds, strict=True) if fold])
     held_back = Pictures([row for row, fold in zip(rows, folds, strict=True) if not fold])
@@ -76,20 +130,20 @@ def train_stage(
     else:
         pictures.fill(progress)
         progress.say(
-            f"training {name} on {len(pictures)} pictures; {len(held_back)} of other groups held back"
+            f"training {folder.name} on {len(pictures)} pictures; {len(held_back)} of other groups held back"
         )
         crops = middle_crops(held_back, config.crop, HELD_BACK)
-        if not fit(task, config, recipe.seed, pictures, crops, folder, progress):
-            return
+        if not fit(task, config, seed, pictures, crops, folder, progress):
+            return False
         partial = folder / (NETWORK + ".part")
         save_model(task.network, str(partial))
         partial.replace(folder / NETWORK)
     load_model(task.network, str(folder / NETWORK))
     if not (folder / HELD_BACK_FIGURES).exists():
-        write_held_back(task, held_back, config.crop, recipe.seed, folder / HELD_BACK_FIGURES, progress)
+        write_held_back(task, held_back, config.crop, seed, folder / HELD_BACK_FIGURES, progress)
     if others is not None:
-        write_held_back(task, Pictures(others), config.crop, recipe.seed, folder / MEASURED, progress)
-    progress.say(f"{folder}: trained")
+        write_held_back(task, Pictures(others), config.crop, seed, folder / MEASURED, progress)
+    return True
 
 
 def finished(run: Path, name: str) -> Path:
@@ -106,7 +160,7 @@ def finished(run: Path, name: str) -> Path:
     return path
 
 
-def _wanted(rows: list[Row], config: StageConfig, manifest: Path) -> list[Row]:
+def _wanted(rows: list[Row], config: StageOptions, manifest: Path) -> list[Row]:
     kinds = _labels(config)
     for label, kind in kinds.items():
         groups = len({row.group for row in rows if row.label == label})
@@ -117,7 +171,7 @@ def _wanted(rows: list[Row], config: StageConfig, manifest: Path) -> list[Row]:
     return [row for row in rows if row.label in kinds]
 
 
-def _others(manifest: Path, split: str | None, config: StageConfig) -> list[Row]:
+def _others(manifest: Path, split: str | None, config: StageOptions) -> list[Row]:
     """The pictures to measure on, before hours of training."""
     kinds = _labels(config)
     rows = [row for row in read_manifest(manifest, split) if row.label in kinds]
@@ -130,13 +184,13 @@ def _others(manifest: Path, split: str | None, config: StageConfig) -> list[Row]
     return rows
 
 
-def _labels(config: StageConfig) -> dict[int, str]:
+def _labels(config: StageOptions) -> dict[int, str]:
     """Labels of the pictures that a stage takes, and what they are called."""
     kinds = {0: "real", 1: "generated"}
     return {label: kind for label, kind in kinds.items() if config.pictures in (kind, "all")}
 
 
-def new_task(recipe: Recipe, name: str, run: Path, weights: Path | None) -> Task:
+def new_task(recipe: Recipe, name: str, run: Path, weights: Path | None) -> Task | Measurement:
     """A stage before training, the same each time.
 
     Raises:
@@ -148,16 +202,22 @@ def new_task(recipe: Recipe, name: str, run: Path, weights: Path | None) -> Task
         return stage.build(config, run, weights)
 
 
-def record_of(recipe: Recipe, name: str, manifest: Path, task: Task) -> dict[str, Any]:
+def starting_sha256(task: nn.Module) -> str:
+    """Hash of all tensors of a stage before training, and their names."""
+    found = hashlib.sha256()
+    for part, tensor in sorted(task.state_dict().items()):
+        found.update(part.encode() + tensor.contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def record_of(recipe: Recipe, name: str, manifest: Path, task: Task | Measurement) -> dict[str, Any]:
     """All that a trained stage follows from: what `stage.json` holds besides versions.
 
     Args:
         task: before training, as `new_task` made it.
     """
     stage, config = recipe.stage(name)
-    start = hashlib.sha256()
-    for part, tensor in sorted(task.state_dict().items()):
-        start.update(part.encode() + tensor.contiguous().numpy().tobytes())
+    parts = [part.description for part in task.parts()] if isinstance(task, Measurement) else None
     return {
         "method": recipe.method,
         "stage": stage.name,
@@ -166,7 +226,8 @@ def record_of(recipe: Recipe, name: str, manifest: Path, task: Task) -> dict[str
         "split": recipe.data.split,
         "manifest": manifest.name,
         "manifest_sha256": sha256_of(manifest),
-        "starting_weights_sha256": start.hexdigest(),
+        "starting_weights_sha256": starting_sha256(task),
+        **({} if parts is None else {"parts": parts}),
     }
 
 

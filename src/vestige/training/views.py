@@ -14,12 +14,21 @@ from vestige.errors import DataError, ImageError
 from vestige.images import decode
 from vestige.images.file_facts import vector
 from vestige.images.limits import PATIENT
+from vestige.methods.nirnet.imprints import Imprinter
 from vestige.training.recipe import DataSection
+
+# What counts as generated though it was made of a real picture: a file with a reconstruction, or an imprint.
+Made = Path | Imprinter
+IMPRINT = 1  # stream of draws of its own, so that the chain draws what it draws for the original
 
 
 @dataclass(frozen=True)
 class View:
-    """One passage: `row` indexes the manifest's rows, `draw` counts the passages of that picture."""
+    """One passage: `row` indexes the manifest's rows, `draw` counts the passages of that picture.
+
+    `reconstructed` says that it is not of the picture itself but of what was made of it to count as
+    generated: a reconstruction, or the picture with an imprint.
+    """
 
     row: int
     draw: int
@@ -31,7 +40,7 @@ def plan(data: DataSection, rows: int, reconstructed: list[int]) -> list[View]:
 
     Args:
         rows: number of rows of the manifest.
-        reconstructed: indices of the rows that have a reconstruction.
+        reconstructed: indices of the rows that have a reconstruction or get imprints.
     """
     having = set(reconstructed)
     return [
@@ -58,29 +67,34 @@ def capped(rows: list[Row], per_group: int | None, seed: int) -> list[Row]:
 
 
 def view_pixels(
-    views: Sequence[View], rows: list[Row], data: DataSection, seed: int, reconstructions: Mapping[int, Path]
+    views: Sequence[View], rows: list[Row], data: DataSection, seed: int, made: Mapping[int, Made]
 ) -> list[npt.NDArray[np.uint8]]:
     """Pixels of some views of one picture: uint8 [s, s, 3] each.
 
-    A reconstruction passes the same draws as its original, so that a pair differs in nothing but the
-    autoencoder's traces.
+    What was made of a picture passes the same draws as its original, so that a pair differs in nothing but
+    the autoencoder's traces, or the imprint.
 
     Args:
         views: all of the same row.
-        reconstructions: the file with the reconstruction of a row.
+        made: of a row, the file with its reconstruction, or what puts an imprint on it, another for each
+            passage.
 
     Raises:
         DataError: a picture cannot be read; it is never replaced by another.
     """
-    sources: dict[bool, npt.NDArray[np.uint8]] = {}
+    files: dict[bool, npt.NDArray[np.uint8]] = {}
     found = []
     for view in views:
         row = rows[view.row]
-        if view.reconstructed not in sources:
-            source = reconstructions[view.row] if view.reconstructed else row.content()
-            sources[view.reconstructed] = read_pixels(source, row.name)
-        rng = np.random.default_rng([seed, view.draw, *name_key(row.name)])
-        chained = apply_chain(sources[view.reconstructed], data.chain, rng)
+        how = made[view.row] if view.reconstructed else None
+        of_file = isinstance(how, Path)
+        if of_file not in files:
+            files[of_file] = read_pixels(how if isinstance(how, Path) else row.content(), row.name)
+        pixels, passage = files[of_file], [seed, view.draw, *name_key(row.name)]
+        if isinstance(how, Imprinter):
+            pixels = how(pixels, np.random.default_rng([IMPRINT, *passage]))
+        rng = np.random.default_rng(passage)
+        chained = apply_chain(pixels, data.chain, rng)
         found.append(random_patch(chained, data.patch, rng))
     return found
 

@@ -1,15 +1,11 @@
 """The cloud of simulated generators with the real ones in it, and how coverage grows with the cloud."""
 
-import io
-import warnings
-from dataclasses import dataclass
-
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from vestige.evaluation.coverage import Kind, Point, Report, Share
+from vestige.evaluation.plots.drawing import Drawing, drawing
 from vestige.evaluation.plots.sheet import (
     GENERATED,
     INK,
@@ -24,7 +20,6 @@ from vestige.evaluation.plots.sheet import (
 )
 
 DRAWN = 2000  # dots at most: each is an element of the SVG
-SHARP = 2  # pixels of the PNG to a CSS pixel
 
 _LEFT = 50
 _BOX = WIDTH - _LEFT - 14
@@ -33,14 +28,6 @@ _GROWTH = 150
 _ROW = 17
 _COLORS: dict[Kind, str] = {"generator": GENERATED, "source": REAL, "originals": INK}
 _MARKERS: dict[Kind, str] = {"generator": "^", "source": "s", "originals": "*"}
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One plot in two forms: SVG text, and the bytes of a PNG on white."""
-
-    svg: str
-    png: bytes
 
 
 def cloud(report: Report) -> Drawing:
@@ -70,7 +57,7 @@ def cloud(report: Report) -> Drawing:
         _growth(paper.axes(_LEFT, 22 + _CLOUD + 66, _BOX, _GROWTH), report)
         _list(paper, paper.top + 22 + _CLOUD + 66 + _GROWTH + 56, generators, report)
         paper.words.append(report.conclusion)
-        return Drawing(paper.svg(), _png(paper))
+        return drawing(paper)
 
 
 def _scatter(axes: Axes, report: Report, generators: list[Point]) -> None:
@@ -143,14 +130,3 @@ def _list(paper: Sheet, y: float, generators: list[Point], report: Report) -> No
 def _plane(coordinates: list[float]) -> tuple[float, float]:
     """The first two coordinates; a cloud of one component lies on a line."""
     return coordinates[0], coordinates[1] if len(coordinates) > 1 else 0.0
-
-
-def _png(paper: Sheet) -> bytes:
-    buffer = io.BytesIO()
-    paper.figure.patch.set(visible=True, facecolor="white")
-    paper.figure.set_dpi(72 * SHARP)
-    with warnings.catch_warnings():
-        # matplotlib's own font has no letters of East Asia.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        FigureCanvasAgg(paper.figure).print_png(buffer, metadata={"Software": None})
-    return buffer.getvalue()

@@ -12,9 +12,17 @@ from vestige.methods.gensign.dair import Dair, DairConfig
 from vestige.methods.gensign.extractor import Extractor, ExtractorConfig
 from vestige.methods.gensign.signature import load_extractor_weights
 from vestige.methods.gensign.structure import StructureSpace
+from vestige.methods.stage import NETWORK, RECORD, find_stage
 
-NETWORK = "network.safetensors"
-STAGE = "stage.json"
+__all__ = [
+    "NETWORK",
+    "find_dair",
+    "find_denoiser",
+    "find_extractor",
+    "load_dair",
+    "load_extractor",
+    "require_extractor",
+]
 
 
 def find_dair(run: Path | None, weights: Path | None) -> Path:
@@ -23,7 +31,7 @@ def find_dair(run: Path | None, weights: Path | None) -> Path:
     Raises:
         ConfigError: neither is there, or the run's was begun and not finished.
     """
-    return _find("dair", run, weights)
+    return find_stage("dair", run, weights)
 
 
 def find_extractor(run: Path | None, weights: Path | None) -> Path:
@@ -32,7 +40,7 @@ def find_extractor(run: Path | None, weights: Path | None) -> Path:
     Raises:
         ConfigError: neither is there, or the run's was begun and not finished.
     """
-    return _find("extractor", run, weights)
+    return find_stage("extractor", run, weights)
 
 
 def find_denoiser(run: Path | None, weights: Path | None) -> Path:
@@ -41,7 +49,11 @@ def find_denoiser(run: Path | None, weights: Path | None) -> Path:
     Raises:
         ConfigError: neither is there, or the run's was begun and not finished.
     """
-    return _find("denoiser", run, weights)
+    advice = (
+        "train one with vestige train RECIPE --stage extractor and target: noise, and put the folder it ends "
+        "in among the starting weights, as denoiser"
+    )
+    return find_stage("denoiser", run, weights, "extractor", advice)
 
 
 def load_dair(folder: Path) -> tuple[Dair, StructureSpace]:
@@ -55,7 +67,7 @@ def load_dair(folder: Path) -> tuple[Dair, StructureSpace]:
         network = Dair(DairConfig.model_validate(config["model"]))
         space = StructureSpace.model_validate(config["space"])
     except (KeyError, TypeError, ValidationError) as error:
-        raise ConfigError(f"{folder / STAGE}: not the record of a reconstructor ({error})") from error
+        raise ConfigError(f"{folder / RECORD}: not the record of a reconstructor ({error})") from error
     _load(network, folder)
     return network.eval().requires_grad_(False), space
 
@@ -70,7 +82,7 @@ def load_extractor(folder: Path) -> Extractor:
     try:
         network = Extractor(ExtractorConfig.model_validate(config["model"]))
     except (KeyError, TypeError, ValidationError) as error:
-        raise ConfigError(f"{folder / STAGE}: not the record of an extractor ({error})") from error
+        raise ConfigError(f"{folder / RECORD}: not the record of an extractor ({error})") from error
     load_extractor_weights(network, folder / NETWORK)
     return network.eval().requires_grad_(False)
 
@@ -85,7 +97,7 @@ def require_extractor(folder: Path, config: ExtractorConfig, target: str) -> Non
     Raises:
         ConfigError: its record cannot be read, or tells of something else.
     """
-    record, found = folder / STAGE, _config(folder)
+    record, found = folder / RECORD, _config(folder)
     try:
         trained, learned = ExtractorConfig.model_validate(found["model"]), found["target"]
     except (KeyError, ValidationError) as error:
@@ -102,34 +114,11 @@ def require_extractor(folder: Path, config: ExtractorConfig, target: str) -> Non
         )
 
 
-def _find(name: str, run: Path | None, weights: Path | None) -> Path:
-    places = [place / name for place in (run, weights) if place is not None]
-    for place in places:
-        if (place / NETWORK).exists():
-            return place
-        if (place / STAGE).exists():
-            # Another one in its place would be used unnoticed.
-            stage = "extractor" if name == "denoiser" else name
-            raise ConfigError(
-                f"{place}: was begun and not finished; continue it with vestige train RECIPE --stage {stage}"
-            )
-    where = " or ".join(map(str, places)) or "any folder"
-    if name == "denoiser":
-        raise ConfigError(
-            f"no trained denoiser in {where}: train one with vestige train RECIPE --stage extractor and "
-            "target: noise, and put the folder it ends in among the starting weights, as denoiser"
-        )
-    raise ConfigError(
-        f"no trained {name} in {where}: train it first with vestige train RECIPE --stage {name}, or put its "
-        "folder among the starting weights"
-    )
-
-
 def _config(folder: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((folder / STAGE).read_text(encoding="utf-8"))["config"]
+        found: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))["config"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{folder / STAGE}: cannot be read as the record of a stage ({error})") from error
+        raise ConfigError(f"{folder / RECORD}: cannot be read as the record of a stage ({error})") from error
     return found
 
 
@@ -138,4 +127,4 @@ def _load(network: Dair, folder: Path) -> None:
     try:
         load_model(network, str(path))
     except Exception as error:  # safetensors and PyTorch raise about anything on foreign bytes
-        raise ConfigError(f"{path}: not the weights that {folder / STAGE} speaks of ({error})") from error
+        raise ConfigError(f"{path}: not the weights that {folder / RECORD} speaks of ({error})") from error

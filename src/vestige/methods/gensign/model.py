@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from vestige.methods.base import FrozenPart, Network, Output
 from vestige.methods.gensign.files import NETWORK, find_denoiser, find_extractor, require_extractor
-from vestige.methods.gensign.rgb import Middle, RgbOptions, RgbStream, merge_lora, rgb_stream
+from vestige.methods.gensign.rgb import RgbOptions, RgbStream, merge_lora, rgb_stream
 from vestige.methods.gensign.signature import Signature, SignatureConfig, load_extractor_weights
 from vestige.nn.efficientnet import WIDTH as B0_WIDTH
 from vestige.nn.efficientnet import EfficientNetB0, load_b0
 from vestige.nn.efficientnet_lite import BLOCKS, EfficientNetLite0, imagenet_weights
+from vestige.nn.pixels import Middle
 from vestige.nn.weights import load_weights
 
 SLOPE = 0.2

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vestige.methods.base import FrozenPart
 from vestige.nn.clip_vision import ClipTower, ClipTowerConfig, TowerEnd, TowerStart, load_tower
+from vestige.nn.pixels import FromGreyLevels, Middle, ToGreyLevels
 
 Projection = Literal["q_proj", "k_proj", "v_proj", "out_proj"]
 
@@ -69,39 +70,6 @@ class RgbOptions(BaseModel):
         if self.lora is None:
             return self.tower.layers
         return self.tower.layers - (self.lora.layers or self.tower.layers)
-
-
-class Middle(nn.Module):
-    """The middle of images that are larger than `side`; None: whole images."""
-
-    def __init__(self, side: int | None) -> None:
-        super().__init__()
-        self.side = side
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[B, 3, H, W] -> [B, 3, min(H, side), min(W, side)]."""
-        if self.side is not None:
-            height, width = (min(side, self.side) for side in images.shape[-2:])
-            top, left = (images.shape[-2] - height) // 2, (images.shape[-1] - width) // 2
-            images = images[..., top : top + height, left : left + width]
-        # On CPUs PyTorch's group normalisation loses digits where channels come last, of flat pictures most.
-        return images.contiguous()
-
-
-class ToGreyLevels(nn.Module):
-    """[0, 1] -> whole grey levels 0-255, which the cache's float16 holds exactly."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """The same shape."""
-        return (images * 255).round()
-
-
-class FromGreyLevels(nn.Module):
-    """0-255 -> [0, 1]."""
-
-    def forward(self, levels: Tensor) -> Tensor:
-        """The same shape."""
-        return levels / 255
 
 
 class RgbStream(nn.Module):
