@@ -200,3 +200,19 @@ def test_only_the_towers_in_use_are_named_as_starting_weights() -> None:
     assert method.weights_of is not None
     assert len(method.weights_of(NirNetConfig())) >= 1
     assert method.weights_of(NirNetConfig.model_validate(OFF | {"frequency": {}})) == ()
+
+
+def test_all_from_the_hub() -> None:
+    method = registry.get("nirnet")
+    assert method.from_hub is not None
+    at_hub = {"features": [{"kind": "clip", "tower": TOWER, "hub": "somebody/clip"}]}
+    taught = NOISE | {"difference": {"latents": {"kind": "diffusers-vae", "hub": "somebody/vae"}}}
+    for noise, semantic, expected in (
+        (taught, at_hub, True),
+        (NOISE | {"difference": None}, at_hub, True),
+        (None, at_hub, True),
+        (NOISE, at_hub, False),
+        (taught, SEMANTIC, False),
+    ):
+        config = NirNetConfig.model_validate({"noise": noise, "semantic": semantic})
+        assert method.from_hub(config) is expected

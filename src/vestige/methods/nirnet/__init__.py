@@ -2,6 +2,7 @@
 
 from vestige.methods.base import Method
 from vestige.methods.frozen_features import ALL_NOTES, notes_of
+from vestige.methods.frozen_features import from_hub as towers_from_hub
 from vestige.methods.nirnet.model import NirNetConfig, build
 from vestige.methods.nirnet.stage import STAGES
 
@@ -15,6 +16,13 @@ def weights_of(config: NirNetConfig) -> tuple[str, ...]:
     return (*towers, *((TEACHER_NOTE,) if taught else ()))
 
 
+def from_hub(config: NirNetConfig) -> bool:
+    """Whether the towers and the encoder that teaches can be had from the Hugging Face hub."""
+    taught = None if config.noise is None else config.noise.difference
+    towers = config.semantic is None or towers_from_hub(config.semantic.features)
+    return towers and (taught is None or taught.latents.kind == "diffusers-vae")
+
+
 METHOD = Method(
     name="nirnet",
     paper="Li, Yu, Song, Shan and Chen, Revealing the Implicit Noise-based Imprint of Generative Models, "
@@ -25,4 +33,5 @@ METHOD = Method(
     starting_weights=(*ALL_NOTES, TEACHER_NOTE),
     stages=STAGES,
     weights_of=weights_of,
+    from_hub=from_hub,
 )

@@ -119,17 +119,6 @@ def load_vae(source: VaeSource) -> nn.Module:
     return loaded
 
 
-def fresh_vae(source: VaeSource) -> nn.Module:
-    """The architecture with fresh tensors, from config.json, which the hub or the folder must give.
-
-    Raises:
-        ConfigError: the package diffusers is missing, or config.json cannot be had.
-    """
-    config, _ = _read_config(source)
-    vae: nn.Module = _ask(source, "architecture", lambda kind: kind.from_config(config))
-    return vae
-
-
 def _read_config(source: VaeSource) -> tuple[dict[str, Any], dict[str, Any]]:
     """What config.json says, and the arguments by which diffusers finds the files."""
     where = {

@@ -1,6 +1,5 @@
 """Latents of a fixed encoder: what NIRNet's difference-aware loss compares pictures by."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,12 +7,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from vestige.errors import ConfigError
 from vestige.methods.reconstructors.base import Frozen
 from vestige.methods.reconstructors.diffusers_vae import (
     VaeSource,
     describe,
     factor,
-    fresh_vae,
     load_vae,
     posterior_mode,
 )
@@ -31,9 +30,16 @@ class TinyAutoencoderLatents(BaseModel):
 
 
 class DiffusersVaeLatents(VaeSource):
-    """The encoder of an `AutoencoderKL` from the Hugging Face hub or a folder."""
+    """The encoder of an `AutoencoderKL` from the Hugging Face hub or a folder.
+
+    Attributes:
+        channels, factor: of its latents. They are told and not asked for, so that a trained network can be
+            restored without the hub; with the weights they are checked.
+    """
 
     kind: Literal["diffusers-vae"] = "diffusers-vae"
+    channels: int = Field(4, ge=1)
+    factor: int = Field(8, ge=1)
 
 
 LatentOptions = Annotated[TinyAutoencoderLatents | DiffusersVaeLatents, Field(discriminator="kind")]
@@ -116,16 +122,22 @@ def build_latents(options: TinyAutoencoderLatents | DiffusersVaeLatents, weights
 
     Args:
         options: one of `LatentOptions`.
-        weights: the folder of starting weights. None gives fresh tensors, for restoring a trained network;
-            the architecture of a diffusers-vae is then still read from its config.json, in its folder, at
-            the hub or in the hub's cache on this computer.
+        weights: the folder of starting weights. None is for restoring a trained network, which needs no more
+            than the shape of latents: fresh tensors, or for a diffusers-vae nothing that could encode.
 
     Raises:
         ConfigError: weights or configuration cannot be had, or are something else.
     """
     if isinstance(options, DiffusersVaeLatents):
-        make: Callable[[VaeSource], nn.Module] = fresh_vae if weights is None else load_vae
-        return VaeEncoder(make(options), options.note)
+        if weights is None:
+            return Latents("latents that nobody asks for", options.channels, options.factor, options.note)
+        found = VaeEncoder(load_vae(options), options.note)
+        if (found.channels, found.factor) != (options.channels, options.factor):
+            raise ConfigError(
+                f"{options.hub}: its latents have {found.channels} channels and one for {found.factor} "
+                f"pixels, the recipe says {options.channels} and {options.factor} (channels, factor)"
+            )
+        return found
     encoder = build_encoder()
     if weights is None:
         return TinyEncoder(encoder, "fresh tensors")
