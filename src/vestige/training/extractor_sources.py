@@ -96,7 +96,7 @@ class ScaledImprint(nn.Module):
 def without_pattern(extractor: ImprintExtractor) -> ImprintExtractor:
     """A copy that finds nothing in a flat picture, up to its border."""
     found = copy.deepcopy(extractor).eval()
-    side = 4 * reach(extractor.options) // 2 * 2
+    side = 4 * reach(extractor.options)  # its middle is then the corner of a cell
     with torch.inference_mode():
         flat = found(torch.full((1, COLOURS, side, side), 0.5))
         # The middle cell, as the last convolution has it: the four places of each colour one after the other.
