@@ -25,11 +25,11 @@ from vestige.errors import ImageError
 from vestige.images import Limits, Picture, decode, file_facts
 from vestige.images.decode import Source
 from vestige.images.views import dense_grid, extract, patch_grid
-from vestige.inference import heatmap
+from vestige.inference import heatmap, localisation
 from vestige.inference.card import FactsView, ModelCard
 from vestige.inference.package import DEFAULT_MODEL, ModelPackage, load_package
 from vestige.inference.session import Scores, Session, default_threads
-from vestige.inference.verdict import judge, thresholds
+from vestige.inference.verdict import calibrate, judge, thresholds
 from vestige.provenance import read_claims
 from vestige.results import Claim, Evidence, ImageReport, ScanError, Verdict, ViewScore
 
@@ -125,8 +125,9 @@ class Detector:
         Args:
             source: path, bytes of a file, PIL image, or array (uint8 [H, W, 3] and the other forms that
                 `vestige.images.decode` takes).
-            heat_map: also score patches all over the picture; the verdict stays the same. A model that looks
-                at the file only has no places to show and gives no heat map.
+            heat_map: also look at patches all over the picture, and show the model's own map of them, or
+                their scores if it gives none; the verdict stays the same. A model that looks at the file only
+                has no places to show and gives no heat map.
 
         Raises:
             ImageError: the picture cannot be read; `code` and `reason` say why.
@@ -239,6 +240,7 @@ class Detector:
             )
             for (x, y), logit in zip(item.corners[:scored], scores.logit[:scored], strict=True)
         ]
+        rule = self.card.localisation
         heat = None
         if len(item.corners) > scored:
             heat = heatmap.build(
@@ -247,11 +249,22 @@ class Detector:
                 size,
                 item.corners[scored:],
                 scores.part(scored),
-                self.card.calibration,
+                self.card.calibration if rule is None else rule.calibration,
+            )
+        parts = None
+        if rule is not None and scores.map is not None:
+            # Of the views that decide alone, so that asking for a heat map changes no verdict.
+            parts = localisation.find_parts(
+                calibrate(scores.map[:scored], rule.calibration),
+                item.corners[:scored],
+                size,
+                facts.width,
+                facts.height,
+                rule.threshold,
             )
         found = scores.deviation
         deviation = None if found is None else float(found[:scored].mean(dtype=np.float64))
-        return judge(self.card, views, self.band, min(facts.width, facts.height), heat, deviation)
+        return judge(self.card, views, self.band, min(facts.width, facts.height), heat, deviation, parts)
 
 
 def _name(source: Source) -> str:

@@ -1,4 +1,9 @@
-"""What a scan says. These models and their JSON schema are public API: every face renders the same object."""
+"""What a scan says. These models and their JSON schema are public API: every face renders the same object.
+
+`SCHEMA_VERSION` rises when what is there changes its name or meaning. Keys and verdicts may be added without
+that: readers should pass over keys that they do not know, and take a verdict that they do not know for one
+that a person has to look at, not for "likely_real".
+"""
 
 from enum import Enum
 from typing import Any, Literal
@@ -13,9 +18,13 @@ class _Model(BaseModel):
 
 
 class Verdict(str, Enum):
-    """What the pixels suggest. `INCONCLUSIVE` is an answer: the evidence does not allow another."""
+    """What the pixels suggest. `INCONCLUSIVE` is an answer: the evidence does not allow another.
+
+    `PARTLY_GENERATED` comes only from models that say where a picture is generated.
+    """
 
     LIKELY_GENERATED = "likely_generated"
+    PARTLY_GENERATED = "likely_partly_generated"
     LIKELY_REAL = "likely_real"
     INCONCLUSIVE = "inconclusive"
 
@@ -23,6 +32,11 @@ class Verdict(str, Enum):
     def words(self) -> str:
         """The verdict as people say it."""
         return self.value.replace("_", " ")
+
+    @property
+    def says_generated(self) -> bool:
+        """Whether it calls the picture generated, in whole or in part."""
+        return self in (Verdict.LIKELY_GENERATED, Verdict.PARTLY_GENERATED)
 
 
 class JpegFacts(_Model):
@@ -103,7 +117,8 @@ class HeatMap(_Model):
 
     Attributes:
         probabilities: rows of cells from the top left, each in [0, 1], equally sized cells.
-        origin: "patches" if made of patch scores, "model" if the model package has a map output.
+        origin: "patches" if made of the scores of whole patches, "model" if made of the maps that the model
+            itself gives (the package has a map output).
     """
 
     probabilities: list[list[float]]
@@ -123,6 +138,8 @@ class Evidence(_Model):
         looked_at: "pixels"; "file" for a model that knows format, size and metadata and not the picture.
         deviation: how little the picture resembles what the model was fitted to, whatever the probability
             says: mean over views, at least 0, in the model's own units; None: the model does not say.
+        generated_share: share of the area looked at (cells of the maps of `views`) that resembles generated
+            pictures, in [0, 1]; None: the model does not say.
     """
 
     logit: float
@@ -134,6 +151,7 @@ class Evidence(_Model):
     reasons: list[str] = Field(default_factory=list)
     looked_at: Literal["pixels", "file"] = "pixels"
     deviation: float | None = None
+    generated_share: float | None = None
 
 
 class ScanError(_Model):
@@ -158,6 +176,7 @@ ROW_FIELDS = (
     "error_code",
     "error",
     "deviation",
+    "generated_share",
 )
 
 
@@ -194,6 +213,11 @@ class ImageReport(_Model):
         """How little the picture resembles what the model was fitted to; None if the model does not say."""
         return self.evidence.deviation if self.evidence else None
 
+    @property
+    def generated_share(self) -> float | None:
+        """Share of the area looked at that resembles generated pictures; None if the model does not say."""
+        return self.evidence.generated_share if self.evidence else None
+
     def row(self) -> dict[str, Any]:
         """The report as one flat row with the keys of `ROW_FIELDS`; what is not known is None."""
         return {
@@ -211,4 +235,5 @@ class ImageReport(_Model):
             "error_code": self.error.code if self.error else None,
             "error": self.error.reason if self.error else None,
             "deviation": self.deviation,
+            "generated_share": self.generated_share,
         }

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
-from conftest import grey_picture
+from conftest import brightness_graph, grey_picture
 from vestige.results import ROW_FIELDS
 
 COMMAND = [sys.executable, "-c", "from vestige.apps.cli import main; main()"]
@@ -72,6 +75,52 @@ def test_the_table_is_for_people(package: Path, pictures: Path) -> None:
 )
 def test_exit_codes(package: Path, pictures: Path, names: list[str], options: list[str], code: int) -> None:
     assert scan(package, "--quiet", *options, *(pictures / name for name in names)).returncode == code
+
+
+@pytest.fixture
+def split(make_package: Callable[..., Path], tmp_path: Path) -> tuple[Path, Path]:
+    """A package that says where, and a picture of which it calls a quarter generated."""
+    localisation = {
+        "calibration": {"slope": 1.0, "intercept": 0.0, "data": "none", "real": 0, "generated": 0},
+        "threshold": 0.7,
+        "minimum_share": 0.1,
+        "maximum_share": 0.6,
+        "maximum_rest": 0.3,
+        "fpr": 0.01,
+    }
+    outputs = {"logit": "logit", "map": "map"}
+    package = make_package(brightness_graph(with_map=True), outputs=outputs, localisation=localisation)
+    pixels = np.full((128, 128, 3), 20, np.uint8)
+    pixels[:, :32] = 240
+    Image.fromarray(pixels).save(tmp_path / "split.png")
+    return package, tmp_path / "split.png"
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 0), (["generated"], 1), (["inconclusive"], 0)])
+def test_a_generated_part_counts_as_generated(
+    split: tuple[Path, Path], options: list[str], code: int
+) -> None:
+    package, picture = split
+    done = scan(package, "--jsonl", *(f"--fail-on={name}" for name in options), picture)
+    assert done.returncode == code
+    (row,) = rows(done)
+    assert (row["verdict"], row["generated_share"]) == ("likely_partly_generated", 0.25)
+
+
+def test_a_generated_part_in_all_formats(split: tuple[Path, Path], tmp_path: Path) -> None:
+    package, picture = split
+    out = tmp_path / "out"
+    done = scan(package, "--html", out / "page", "--parquet", out / "out.parquet", picture)
+    text = " ".join(done.stdout.decode().split())
+    assert "1 picture: 1 likely partly generated" in text
+    assert "25% of the area looked at" in text
+    (row,) = pyarrow.parquet.read_table(out / "out.parquet").to_pylist()
+    assert (row["verdict"], row["generated_share"]) == ("likely_partly_generated", 0.25)
+    page = (out / "page" / "index.html").read_text()
+    assert 'data-kind="partly"' in page
+    assert "The model&#x27;s own map" in page
+    (cells,) = csv.DictReader(io.StringIO(scan(package, "--csv", picture).stdout.decode()))
+    assert (cells["verdict"], cells["generated_share"]) == ("likely_partly_generated", "0.25")
 
 
 def test_an_empty_folder_has_nothing_usable(package: Path, tmp_path: Path) -> None:

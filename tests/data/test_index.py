@@ -164,6 +164,25 @@ def test_rows_of_parquet_files(tmp_path: Path) -> None:
     assert "holds no bytes" in indexed.problems[1][1]
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_what_a_labelled_manifest_says_of_pixels_is_kept(tmp_path: Path, ending: str) -> None:
+    folder = trees.write_tree(tmp_path / "set", ["a.png", "b.png", "masks/m.png", "masks/c.png"])
+    (folder / "manifest.csv").write_text(
+        "path,label,group,mask,changed,manipulation\n"
+        "a.png,1,camera,masks/m.png,masks/c.png,copy-move\n"
+        "b.png,0,camera,,,\n"
+    )
+    out = tmp_path / "lists" / f"again.{ending}"
+    index(folder / "manifest.csv", out)
+    manipulated, untouched = read_manifest(out)
+    assert manipulated.mask is not None
+    assert manipulated.changed is not None
+    assert manipulated.mask.resolve() == (folder / "masks" / "m.png").resolve()
+    assert manipulated.changed.resolve() == (folder / "masks" / "c.png").resolve()
+    assert manipulated.manipulation == "copy-move"
+    assert (untouched.mask, untouched.changed, untouched.manipulation) == (None, None, "")
+
+
 def test_hashes_may_be_left_out(tmp_path: Path) -> None:
     root = trees.write_tree(tmp_path / "mine", trees.pair(""))
     index(root, tmp_path / "set.csv", hashes=False)

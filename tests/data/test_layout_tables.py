@@ -41,11 +41,12 @@ def test_labels(tmp_path: Path, column: str, real: object, generated: object, or
 def test_other_columns_are_taken_over(tmp_path: Path) -> None:
     row = {"path": "x.png", "label": "fake", "generator": "sdxl", "split": "val", "category": "cat",
            "class": "dog", "picture": "7", "compare_with": "coco", "license": "MIT",
-           "mask": "m/x.png"}  # fmt: skip
+           "mask": "m/x.png", "changed": "../c/x.png", "manipulation": "splicing"}  # fmt: skip
     (entry,) = read(table(tmp_path, [row], "set.tsv")).entries
     assert (entry.group, entry.split, entry.category, entry.picture) == ("sdxl", "val", "cat", "7")
     assert (entry.compare_with, entry.licence) == ("coco", "MIT")
     assert entry.mask == str(tmp_path.resolve() / "m" / "x.png")
+    assert (entry.changed, entry.manipulation) == (str(tmp_path.resolve().parent / "c" / "x.png"), "splicing")
 
 
 def test_numbers_are_read_with_a_finding(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from vestige.errors import ConfigError, DataError
 from vestige.evaluation import tables
-from vestige.evaluation.ablation import excludes_zero, figures, rows_of, write_page
+from vestige.evaluation.ablation import write_page
+from vestige.evaluation.ablation_figures import excludes_zero, figures, rows_of
 from vestige.evaluation.ablation_record import (
     FitRecord,
     PictureScores,

@@ -193,6 +193,19 @@ def test_same_input_same_bytes(parts, tmp_path):
     assert b"\r" not in (tmp_path / "a").read_bytes()
 
 
+def test_what_the_page_is_can_be_said(tmp_path):
+    told = {"title": "T", "intro": [], "sections": [Section("S", ["Text."])], "versions": {}}
+    write_page(tmp_path / "a", **told)
+    write_page(tmp_path / "b", **told, kicker=HOSTILE, closing=f"Made by hand {HOSTILE}.")
+    first, second = ((tmp_path / name).read_text("utf-8") for name in "ab")
+    assert '<p class="kicker">Vestige benchmark</p>' in first
+    assert "<p>Everything here was made from per-picture scores alone. This page is one file;" in first
+    assert "benchmark" not in second
+    assert "scores alone" not in second
+    assert "".join(Page(second).text).count('"><script>alert(1)</script>') == 2
+    assert len(Page(second).of("script")) == 1
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_any_text_gives_a_whole_page(tmp_path_factory, title, heading, text):

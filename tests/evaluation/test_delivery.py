@@ -20,6 +20,7 @@ PIXELS = photo(500, 401)
 ORIGINAL = saved(PIXELS, "JPEG", quality=92, exif=EXIF)
 
 REAL, UNSURE, GENERATED = "likely_real", "inconclusive", "likely_generated"
+PARTLY = "likely_partly_generated"
 
 
 def shipped(content: bytes = ORIGINAL) -> dict[str, bytes]:
@@ -134,6 +135,14 @@ VERDICTS = [
 LABELS = np.array([0, 0, 1, 1, 1])
 NINE = 2.1972245773362196  # log 9, the log-odds of 0.9
 FOUR = 1.3862943611198906  # log 4, the log-odds of 0.8
+
+
+def test_a_generated_part_counts_as_a_call_of_generated() -> None:
+    found = [[REAL, PARTLY, REAL], [GENERATED, PARTLY, GENERATED], [PARTLY, UNSURE, PARTLY], [PARTLY] * 3]
+    probabilities = np.full((4, 3), 0.4)
+    spread = summarise(WAYS, probabilities, found, np.array([0, 1, 1, 1]), draws=20).spread
+    assert spread.flipped.tolist() == [True, False, False, False]
+    assert spread.changed.tolist() == [True, True, True, False]
 
 
 def test_spread_by_hand() -> None:

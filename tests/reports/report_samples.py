@@ -59,6 +59,20 @@ def make_report(path="a.jpg", probability=0.93, model="patch 1", **changes):
     return ImageReport(**(fields | changes))
 
 
+def make_partly(path="part.jpg", **changes):
+    """A picture of which the lower right ninth looks generated, by the model's own map."""
+    cells = [[0.95 if row > 5 and column > 5 else 0.04 for column in range(9)] for row in range(9)]
+    evidence = make_report().evidence.model_copy(
+        update={
+            "probability": 0.31,
+            "heat_map": HeatMap(probabilities=cells, origin="model"),
+            "reasons": ["By the model's own map, about 11% of the area resembles them."],
+            "generated_share": 1 / 9,
+        }
+    )
+    return make_report(path, **{"verdict": Verdict.PARTLY_GENERATED, "evidence": evidence, **changes})
+
+
 def make_error(path="broken.jpg", model="patch 1"):
     return ImageReport(
         path=path,

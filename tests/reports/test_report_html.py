@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from PIL import Image
-from report_samples import HOSTILE, hostile_report, make_error, make_picture, make_report, reports
+from report_samples import (
+    HOSTILE,
+    hostile_report,
+    make_error,
+    make_partly,
+    make_picture,
+    make_report,
+    reports,
+)
 
 from vestige.errors import ConfigError
 from vestige.reports.html import HtmlSink
 from vestige.reports.html_card import card
 from vestige.reports.overlay import overlay, thumbnail
+from vestige.reports.wording import KINDS
 from vestige.results import HeatMap
 
 VOID = {"img", "meta", "link", "input", "br", "path"}
@@ -140,6 +149,55 @@ def test_a_deviation_is_shown_where_there_is_one():
     said = plain.evidence.model_copy(update={"deviation": 1.234})
     assert "Deviation" not in card(plain, None, 1)
     assert "Deviation: 1.23 on the model" in card(make_report(evidence=said), None, 1)
+
+
+def test_a_partial_verdict_has_a_place_of_its_own(tmp_path, source):
+    with HtmlSink(tmp_path / "parts") as sink:
+        sink.write(make_partly(), make_picture())
+        sink.write(make_report("whole.jpg"), make_picture())
+    partly = (tmp_path / "parts" / "index.html").read_text("utf-8")
+    page = Page(partly)
+    text = " ".join("".join(page.text).split())
+    assert [attrs["value"] for attrs in page.of("button")] == ["all", "generated", "partly"]
+    assert "1 likely partly generated" in text
+    assert "calibrated probability that the picture as a whole is generated" in text
+    assert "about 11% of the area" in text
+    assert "Parts:" not in text
+    assert "It does not say that the rest is real." in text
+    assert 'id="icon-partly"' in partly
+    # Pages without one do not speak of it among their counts.
+    assert '<li class="partly">' in partly
+    assert '<li class="partly">' not in source
+    assert "Parts:" not in source
+    told = make_report(evidence=make_report().evidence.model_copy(update={"generated_share": 0.004}))
+    assert "Parts: &lt;1% of the area looked at resembles generated pictures" in card(told, None, 1)
+
+
+def test_a_partial_verdict_is_sorted_with_the_generated_ones():
+    low = make_partly()
+    high = low.evidence.model_copy(update={"probability": 0.9})
+    odd = low.evidence.model_copy(update={"probability": float("nan")})
+    found = [
+        re.search('data-lean="(.*?)"', card(report, None, 1))
+        for report in (low, make_partly(evidence=high), make_partly(evidence=odd), make_report())
+    ]
+    assert [match and match[1] for match in found] == ["0.800000", "0.900000", "0.800000", None]
+
+
+def test_the_legend_says_what_the_map_is_made_of():
+    scores, own = card(make_report(), make_picture(), 1), card(make_partly(), make_picture(), 1)
+    assert "Made of the scores of patches" in scores
+    assert "own map" not in scores
+    assert "The model&#x27;s own map" in own
+    assert "Made of the scores of patches" not in own
+    assert "Leans most to generated at the lower right (95%)" in own
+
+
+def test_every_outcome_has_a_symbol_and_colours_for_light_dark_and_paper(source):
+    for kind in KINDS:
+        assert f'<symbol id="icon-{kind}"' in source
+        assert source.count(f"--{kind}: #") == 3
+        assert f".{kind} {{ --tone" in source
 
 
 def test_interrupted_page_says_so(tmp_path):

@@ -35,6 +35,7 @@ class TestWithPyarrow:
         assert tuple(schema.names) == ROW_FIELDS
         assert schema.field("probability").type == self.pa.float64()
         assert schema.field("deviation").type == self.pa.float64()
+        assert schema.field("generated_share").type == self.pa.float64()
         assert schema.field("width").type == self.pa.int32()
         assert schema.field("error").type == self.pa.string()
 

@@ -1,7 +1,7 @@
 import io
 
 import pytest
-from report_samples import hostile_report, make_error, make_report
+from report_samples import hostile_report, make_error, make_partly, make_report
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -49,6 +49,23 @@ def test_notes_carry_claims_and_errors():
     assert "file says: Made with a Box (unsigned)" in text
     assert "the data end before the picture does" in text
     assert "97% (20–80%)" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "encoding", "symbol"), [(60, "utf-8", "◈"), (80, "ascii", "%"), (130, "utf-8", "◈")]
+)
+def test_a_partial_verdict_is_told_in_full(width, encoding, symbol):
+    lines = show([make_partly(), make_report()], width, encoding).splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    first = next(number for number, line in enumerate(lines) if f"{symbol} likely partly" in line)
+    column = lines[first].index(f"{symbol} likely partly")
+    assert lines[first + 1][column:].startswith("generated")
+    text = " ".join(" ".join(lines).split())
+    assert "2 pictures: 1 likely generated, 1 likely partly generated" in text
+    assert "the rest is not thereby real" not in text
+    assert "which is not thereby real" in text
+    assert "by the model's own map" in text.lower()
+    assert "thereby" not in show([make_report()], width, encoding)
 
 
 def test_colour_comes_only_from_us():

@@ -124,7 +124,9 @@ def test_a_generator_that_the_simulator_lacks_is_named(tmp_path: Path) -> None:
 
 def test_one_kind_of_made_pictures_at_most() -> None:
     data = {"imprinting": {"share": 0.2}, "reconstruction": {"share": 0.2, "per_group": 1}}
-    with pytest.raises(ConfigError, match="choose one of reconstruction, self_augmentation and imprinting"):
+    with pytest.raises(
+        ConfigError, match="choose one of reconstruction, self_augmentation, imprinting and manipulation"
+    ):
         parse_recipe(recipe_values("srm-statistics", data=data), "test")
 
 

@@ -4,19 +4,32 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 from tiny_workshop import recipe_values
 
+from vestige.data.manipulations import ManipulationSet
 from vestige.errors import ConfigError
+from vestige.methods.inpainters import InpainterOptions
 from vestige.training.recipe import read_recipe
 
-CONFIGS = (Path(__file__).parents[2] / "configs").glob("**/*.yaml")
-# Ablations are no recipes but make some.
-SHIPPED = sorted(path for path in CONFIGS if not path.name.startswith("ablation"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("**/*.yaml"))
+SETS = [path for path in CONFIGS if path.parent.name == "manipulations"]
+# Ablations are no recipes but make some, and labelled sets are made without a recipe.
+SHIPPED = [path for path in CONFIGS if not path.name.startswith("ablation") and path not in SETS]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid(path: Path) -> None:
     read_recipe(path)
+
+
+@pytest.mark.parametrize("path", SETS, ids=lambda path: path.stem)
+def test_shipped_sets_of_manipulations_are_valid(path: Path) -> None:
+    values = yaml.safe_load(path.read_text())
+    inpainters = TypeAdapter(tuple[InpainterOptions, ...]).validate_python(values.pop("inpainters"))
+    kinds = ManipulationSet.model_validate(values).kinds
+    assert inpainters
+    assert any(kind.needs_networks for kind in kinds)
 
 
 def write(folder: Path, values: object) -> Path:

@@ -128,6 +128,6 @@ def test_label_rule_and_share_of_each_class() -> None:
 def test_one_kind_of_reconstruction_at_a_time() -> None:
     section = {"reconstruction": {"per_group": 1, "share": 0.1}, "self_augmentation": {}}
     with pytest.raises(
-        ValidationError, match="choose one of reconstruction, self_augmentation and imprinting"
+        ValidationError, match="choose one of reconstruction, self_augmentation, imprinting and manipulation"
     ):
         Recipe.model_validate(recipe_values("patch-statistics", data={"patch": 64, **section}))

@@ -18,6 +18,15 @@ from vestige.training.views import View, capped, deal_groups, group_weights, pla
 DATA = DataSection(patch=64, views=3)
 
 
+def test_a_group_of_both_classes_is_dealt_once() -> None:
+    rows = rows_of({(0, "a"): 3, (0, "b"): 5, (0, "c"): 4, (1, "a"): 9, (1, "x"): 2, (1, "y"): 1})
+    fold = deal_groups(rows, 2)
+    of_a = {int(fold[index]) for index, row in enumerate(rows) if row.group == "a"}
+    assert len(of_a) == 1
+    for label in (0, 1):
+        assert {int(fold[index]) for index, row in enumerate(rows) if row.label == label} == {0, 1}
+
+
 def test_plan_goes_picture_by_picture() -> None:
     views = plan(DATA, 2, [1])
     assert views == [

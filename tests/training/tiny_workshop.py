@@ -56,6 +56,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "branch_width": 8,
         "width": 8,
     },
+    "gamma": {"tower": {"kind": "clip", "tower": TOWER, "layers": [1, 2]}, "width": 16},
     "npr": NARROW,
     "denoiser-residual": NARROW,
     "cnndet": NARROW,

@@ -10,6 +10,7 @@ from vestige.apps.ablate_sets import (
     TestSet,
     basis_of,
     differing,
+    measure,
     open_sets,
     parse_test,
     set_record,
@@ -18,6 +19,8 @@ from vestige.errors import ConfigError
 
 if TYPE_CHECKING:
     from vestige.evaluation.ablation_record import Record
+    from vestige.evaluation.localisation import PixelScores
+    from vestige.methods.base import Network
     from vestige.training.ablation import Ablation
     from vestige.training.ablation_spec import Spec
 
@@ -188,16 +191,35 @@ def _run_row(
         record.add_fit(FitRecord(row=row, seed=seed, **asdict(facts)))
         for test in wanted:
             ablation.progress.say(f"row {row}, seed {seed}: scoring {test}")
-            rows, condition = pictures[test].rows, pictures[test].condition
-            logits = ablation.score(row, seed, network, rows, condition)
+            logits, pixels = _scores(ablation, row, seed, network, pictures[test])
             file = score_file(test, row, seed)
+            lines = zip(pictures[test].rows, logits, strict=True)
             write_scores(
-                out / file,
-                ((one.name, one.label, one.group, logit) for one, logit in zip(rows, logits, strict=True)),
+                out / file, ((one.name, one.label, one.group, logit) for one, logit in lines), pixels
             )
             record.add_score(ScoreRecord(test=test, row=row, seed=seed, basis=basis[test], file=file))
         record.versions = versions()
         save_record(out, record)
+
+
+def _scores(
+    ablation: "Ablation", row: str, seed: int, network: "Network", pictures: Pictures
+) -> "tuple[list[float], list[tuple[PixelScores, str]] | None]":
+    """Logits of a test set, and what the maps say of each picture; None without maps or masks."""
+    rows, condition = pictures.rows, pictures.condition
+    if not pictures.masks or not ablation.has_map(row):
+        return ablation.score(row, seed, network, rows, condition), None
+    patch, views = ablation.patch(row), ablation.spec.views
+    logits: dict[int, float] = {}
+    pixels = {}
+    tell = ablation.progress.counter(f"row {row}, seed {seed}: measuring maps")
+    for found in ablation.score_maps(row, seed, network, rows, condition):
+        tell(len(logits), len(rows))
+        logits[found.picture] = found.logit
+        if found.maps is not None:
+            pixels[found.picture] = measure(pictures, found.picture, found, patch, views)
+    order = range(len(rows))
+    return [logits[index] for index in order], [pixels[index] for index in order] if pixels else None
 
 
 def _record(
@@ -248,6 +270,8 @@ def _basis(ablation: "Ablation", record: "Record", row: str, seed: int, test: st
     text = f"{ablation.basis(row, seed)} {basis_of(record.tests[test])} {record.views}"
     if record.precision != "float32":
         text += f" {record.precision}"
+    if record.tests[test].masks and ablation.has_map(row):
+        text += " with figures of pixels"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

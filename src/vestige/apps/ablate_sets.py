@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,10 @@ from vestige.errors import ConfigError, DataError, ImageError
 if TYPE_CHECKING:
     from vestige.data.manifest import Row
     from vestige.evaluation.ablation_record import SetRecord
+    from vestige.evaluation.localisation import PixelScores
     from vestige.evaluation.protocols import Condition
     from vestige.progress import Progress
+    from vestige.training.scoring import PictureMaps
 
 WORKERS = 2
 DRAWING = "pictures of a test set"  # in place of a seed: the same pictures in every ablation
@@ -46,12 +48,21 @@ class Pictures:
         condition: what they go through; None: the files are scored as they are.
         left_out: rows that the condition does not take.
         reason: why, of the first of them; "" if there is none.
+        sizes: height and width of each picture after the condition, by index, as far as they were needed.
     """
 
     rows: list["Row"]
     condition: "Condition | None"
     left_out: list["Row"]
     reason: str
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def masks(self) -> int:
+        """How many pictures have a mask that maps can be measured against."""
+        from vestige.evaluation.localisation import has_places
+
+        return sum(row.mask is not None for row in self.rows) if has_places(self.condition) else 0
 
 
 def parse_test(text: str) -> TestSet:
@@ -116,6 +127,31 @@ def drawn(rows: list["Row"], per_group: int | None) -> list["Row"]:
     return [row for number, row in enumerate(rows) if number in kept]
 
 
+def measure(
+    pictures: Pictures, index: int, maps: "PictureMaps", patch: int, views: int
+) -> "tuple[PixelScores, str]":
+    """What a map says of a test picture, generated from logit 0 on, and the picture's manipulation.
+
+    Args:
+        patch: side of the native patches in pixels.
+        views: most patches of a picture.
+
+    Raises:
+        DataError: the picture or its mask cannot be read, or they differ in size.
+    """
+    from vestige.evaluation.localisation import looked_at, mask_of, pixel_scores, size_after
+    from vestige.images.views import patch_grid
+
+    row = pictures.rows[index]
+    if index not in pictures.sizes:
+        pictures.sizes[index] = size_after(row, pictures.condition)
+    height, width = pictures.sizes[index]
+    mask = mask_of(row, (height, width), pictures.condition)
+    assert maps.maps is not None
+    marked, logits = looked_at(mask, maps.maps, patch_grid(width, height, patch, views), patch)
+    return pixel_scores(marked, logits, logits >= 0), row.manipulation
+
+
 def set_record(
     test: TestSet, pictures: Pictures, per_group: int | None, groups: set[tuple[int, str]]
 ) -> "SetRecord":
@@ -144,6 +180,7 @@ def set_record(
         left_out_real=sum(row.label == 0 for row in pictures.left_out),
         left_out_generated=sum(row.label == 1 for row in pictures.left_out),
         left_out_reason=pictures.reason,
+        masks=pictures.masks,
     )
 
 

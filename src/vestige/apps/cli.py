@@ -120,7 +120,11 @@ def scan(
         typer.Option(help="Use the model's threshold at this false positive rate: 0.01 or 0.05."),
     ] = None,
     fail_on: Annotated[
-        list[FailOn] | None, typer.Option("--fail-on", help="Exit with 1 if a picture got this verdict.")
+        list[FailOn] | None,
+        typer.Option(
+            "--fail-on",
+            help="Exit with 1 if a picture got this verdict; generated includes partly generated.",
+        ),
     ] = None,
     resume: Annotated[
         bool,
@@ -137,7 +141,9 @@ def scan(
         typer.Option("--fetch", help="Download the weights that the model lacks; see vestige fetch."),
     ] = False,
 ) -> None:
-    """Judge pictures: likely generated, likely real, or inconclusive.
+    """Judge pictures: likely generated, likely partly generated, likely real, or inconclusive.
+
+    Likely partly generated comes only from models that draw a map of their own.
 
     Exit code: 0 done, 1 a verdict of --fail-on was given, 2 some input could not be read (the rest is done),
     3 nothing could be read.

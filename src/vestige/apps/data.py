@@ -1,4 +1,4 @@
-"""`vestige data`: which benchmarks are known, what lies in a folder, and its manifest."""
+"""`vestige data`: which benchmarks are known, what lies in a folder, its manifest, manipulated pictures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 data_app = typer.Typer(
     name="data",
-    help="Data sets: known layouts, what a folder holds, manifests (needs the extra `train`).",
+    help="Data sets: known layouts, what a folder holds, manifests, manipulated pictures (extra `train`).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -169,6 +169,46 @@ def audit_manifest(
         render_terminal(found, _console())
     if found.issues:
         raise typer.Exit(ISSUES)
+
+
+@data_app.command("manipulate")
+def manipulate_pictures(
+    manifest: Annotated[
+        str, typer.Argument(metavar="MANIFEST[:SPLIT]", help="Manifest of untouched pictures; its split.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Pictures, masks, manifest.csv, index.html.")],
+    options: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML: kinds, per_group, inpainters.",
+            show_default="all kinds without weights",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Weights of the inpainters in --options.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
+    originals: Annotated[
+        bool, typer.Option("--originals", help="Copy and list the untouched pictures, too.")
+    ] = False,
+    per_group: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Pictures of each group of each class, for each kind.", show_default="as --options"
+        ),
+    ] = None,
+) -> None:
+    """Manipulate pictures by known rules; for every pixel the masks say whether it was changed or generated.
+
+    An interrupted run goes on where it was. Exit code: 0 done, 2 something cannot be used or read.
+    """
+    needs("yaml", "pyarrow", "cv2")
+    from vestige.apps import manipulate as command
+
+    command.run(
+        command.ManipulateOptions(manifest, out, options, weights, seed, originals, per_group), _console()
+    )
 
 
 def _report(indexed: "Indexed", looked: str) -> None:

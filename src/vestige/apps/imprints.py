@@ -169,12 +169,12 @@ def _measured(
     progress: Progress,
 ) -> "tuple[Report, dict[str, Spectra]]":
     """Differences of all reconstructors and imprints drawn from their fits, one generator after the other."""
+    from vestige.data.draws import name_key
     from vestige.evaluation.imprint_draws import drawn, of_all_but, of_one, white
     from vestige.evaluation.imprint_spectra import mean_decibel
     from vestige.evaluation.imprints import Imprints, Spectra, measure, vectors
     from vestige.methods.nirnet.imprints import Imprinter, ImprintOptions
     from vestige.training.fitted_stage import crop_features
-    from vestige.training.views import name_key
 
     cache = options.cache or options.out / "cache"
     features = crop_features(found.task, rows, side, cache, progress)

@@ -24,7 +24,10 @@ from vestige.results import ImageReport, Verdict
 DONE, FAILED_ON, SOME_UNREADABLE, NOTHING = 0, 1, 2, 3
 NAMED = 5  # files left out of a folder that are named one by one
 
-FAIL_VERDICTS = {"generated": Verdict.LIKELY_GENERATED, "inconclusive": Verdict.INCONCLUSIVE}
+FAIL_VERDICTS = {
+    "generated": {verdict for verdict in Verdict if verdict.says_generated},
+    "inconclusive": {Verdict.INCONCLUSIVE},
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class _Tally:
         if not self.read:
             return NOTHING
         # A script that asks for generated pictures wants to hear of one even if another file was broken.
-        if any(FAIL_VERDICTS[name] in self.verdicts for name in fail_on):
+        if any(FAIL_VERDICTS[name] & self.verdicts for name in fail_on):
             return FAILED_ON
         return SOME_UNREADABLE if self.unreadable else DONE
 

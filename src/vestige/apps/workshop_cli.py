@@ -12,7 +12,7 @@ from vestige.apps.needs import needs
 
 def register(app: typer.Typer) -> None:
     """Put the commands behind those that `app` has already."""
-    for command in (train, export, bench, spectra, ablate, deviations):
+    for command in (train, export, bench, spectra, ablate, deviations, overlays):
         app.command()(command)
 
 
@@ -433,6 +433,45 @@ def deviations(
             title=title,
         )
     )
+
+
+def overlays(
+    model: Annotated[str, typer.Argument(help="Model name or package folder.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="MANIFEST[:SPLIT]",
+            help="Labelled pictures, some of them with masks of what is generated, and untouched ones.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the pages; an interrupted scan continues there.")],
+    count: Annotated[
+        int, typer.Option(min=1, help="Pictures on the page that are best, median, worst, ...: of each.")
+    ] = 4,
+    per_group: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most so many pictures of each group, class and manipulation."),
+    ] = None,
+    tower: Annotated[
+        Path | None,
+        typer.Option(help="File of the frozen weights, for a package that does not contain them."),
+    ] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures/--no-pictures",
+            help="Whether the page holds copies of pictures; without them it shows maps and borders alone.",
+        ),
+    ] = True,
+) -> None:
+    """Measure where a model sees generated pixels, and lay its maps over pictures (extra `train`).
+
+    The page shows good and bad ones, chosen by score. Called again it goes on where it stopped.
+    """
+    _workshop()
+    from vestige.apps import overlays as command
+
+    command.run(command.OverlaysOptions(model, data, out, count, per_group, tower, pictures))
 
 
 def _workshop() -> None:

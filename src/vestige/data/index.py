@@ -159,6 +159,8 @@ def _row(entry: Entry, looked: Looked, relative: Callable[[str], str], hashes: b
         "picture": entry.picture,
         "compare_with": entry.compare_with,
         "mask": relative(entry.mask) if entry.mask else "",
+        "changed": relative(entry.changed) if entry.changed else "",
+        "manipulation": entry.manipulation,
         "sha256": looked.sha256 if hashes else "",
     }
 

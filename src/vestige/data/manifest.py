@@ -23,6 +23,8 @@ COLUMNS = (
     "picture",
     "compare_with",
     "mask",
+    "changed",
+    "manipulation",
     "sha256",
 )
 
@@ -44,7 +46,12 @@ class Row:
         picture: rows with the same text derive from one original; "" means that it stands for itself.
         compare_with: for generated rows, the real groups they are officially compared with, split by ";";
             "" means all real rows.
-        mask: file with the mask of generated pixels (white), ready to open; None if there is none.
+        mask: file with the mask of generated pixels (white), ready to open; None if there is none. Grey is
+            the share of a pixel that is generated.
+        changed: file with the mask of pixels whose content was changed, of the same kind; None if there is
+            none.
+        manipulation: what was done to the picture, in the words of `vestige.data.manipulations`; "" if
+            nothing, or not known.
         sha256: of the picture's bytes; "" if not known.
     """
 
@@ -60,6 +67,8 @@ class Row:
     picture: str = ""
     compare_with: str = ""
     mask: Path | None = None
+    changed: Path | None = None
+    manipulation: str = ""
     sha256: str = ""
 
     def content(self) -> Path | bytes:
@@ -219,7 +228,7 @@ def _row(path: Path, where: str, values: dict[str, Any]) -> Row:
         value = values.get(column)
         return "" if value is None else str(value)
 
-    member, mask = text("member"), text("mask")
+    member, mask, changed = text("member"), text("mask"), text("changed")
     return Row(
         path=path.parent / name,
         name=f"{name}#{member}" if member else name,
@@ -233,6 +242,8 @@ def _row(path: Path, where: str, values: dict[str, Any]) -> Row:
         picture=text("picture"),
         compare_with=text("compare_with"),
         mask=path.parent / mask if mask else None,
+        changed=path.parent / changed if changed else None,
+        manipulation=text("manipulation"),
         sha256=text("sha256"),
     )
 

@@ -19,19 +19,17 @@ from vestige.evaluation.ablation_figures import (
     BALANCED,
     Figure,
     Figures,
-    excludes_zero,
     figure_text,
     figures,
     rows_of,
     write_csv,
 )
 from vestige.evaluation.ablation_perturbed import Section, perturbed, shown_as_steps, untouched
+from vestige.evaluation.ablation_pixel_tables import AP, MARK, difference, pixel_tables
 from vestige.evaluation.ablation_record import Record, SetRecord, read_record
-from vestige.evaluation.metrics import Interval
 from vestige.evaluation.table import Table, escaped
 
 PAGE, FIGURES, READING = "README.md", "figures.csv", "reading.md"
-MARK = "†"
 
 
 def write_page(out: Path) -> list[Path]:
@@ -49,16 +47,18 @@ def write_page(out: Path) -> list[Path]:
         raise ConfigError(f"{out}: no ablation there, ablation.json is missing")
     found: dict[str, Figures] = {}
     drawn: dict[str, list[Chart]] = {}
+    places: dict[str, list[Table]] = {}
     for test, known in record.tests.items():
         rows = rows_of(out, record, test)
         found[test] = figures(rows, record.baseline)
+        places[test] = pixel_tables(record, found[test], rows)
         if untouched(known):
             drawn[test] = [*curves(record, test, found[test]), *scatters(record, test, rows)]
     sections = perturbed(record, found)
     write_csv(out / FIGURES, record, found)
     reading = out / READING
     text = reading.read_text(encoding="utf-8") if reading.exists() else ""
-    (out / PAGE).write_text(markdown(record, found, text, drawn, sections), encoding="utf-8")
+    (out / PAGE).write_text(markdown(record, found, text, drawn, sections, places), encoding="utf-8")
     every = [chart for some in (*drawn.values(), *(one.charts for one in sections)) for chart in some]
     for chart in every:
         (out / chart.file).write_text(chart.svg, encoding="utf-8")
@@ -71,6 +71,7 @@ def markdown(
     reading: str,
     drawn: dict[str, list[Chart]],
     sections: list[Section],
+    places: dict[str, list[Table]],
 ) -> str:
     """The page.
 
@@ -79,6 +80,7 @@ def markdown(
         reading: Markdown that an author wrote about them; "" if nobody did.
         drawn: figures of test sets that have some.
         sections: of test sets that differ in their condition only.
+        places: tables of pixel figures of each test set; none where no row has some.
     """
     steps = shown_as_steps(record)
     whole = {test: rows for test, rows in found.items() if test not in steps}
@@ -93,7 +95,7 @@ def markdown(
     lines += ["", f"## {escaped(table.title)}", "", table.markdown()]
     for test, rows in whole.items():
         lines += ["", f"## {escaped(test)}", "", escaped(_about(record.tests[test]))]
-        for table in test_tables(record, test, rows):
+        for table in [*test_tables(record, test, rows), *places[test]]:
             lines += ["", f"### {escaped(table.title)}", "", table.markdown()]
         for chart in drawn.get(test, []):
             lines += ["", *chart.markdown()]
@@ -151,7 +153,7 @@ def _cells(record: Record, test: str, row: str, found: dict[str, Figure]) -> lis
         str(len(auroc.seeds)),
         figure_text(auroc.mean),
         f"{min(auroc.seeds):.3f}-{max(auroc.seeds):.3f}" if len(auroc.seeds) > 1 else tables.NOTHING,
-        _difference(auroc.minus),
+        difference(auroc.minus),
         figure_text(found["AP, generated positive"].mean),
         figure_text(found["AP, real positive"].mean),
         figure_text(found["recall at 5 % FPR"].mean, 2),
@@ -159,19 +161,16 @@ def _cells(record: Record, test: str, row: str, found: dict[str, Figure]) -> lis
     ]
 
 
-def _difference(minus: Interval | None) -> str:
-    if minus is None or math.isnan(minus.value):
-        return tables.NOTHING
-    if math.isnan(minus.low):
-        return f"{minus.value:+.3f} (no interval)"
-    mark = f" {MARK}" if excludes_zero(minus) else ""
-    return f"{minus.value:+.3f} ({minus.low:+.3f}, {minus.high:+.3f}){mark}"
-
-
 def _explained(record: Record, found: dict[str, Figures], whole: dict[str, Figures]) -> list[str]:
     train = record.train
     split = f"the split {train.split} of {train.manifest}" if train.split else train.manifest
-    compared = [figure["AUROC"].minus for rows in whole.values() for figure in rows.values()]
+    compared = [
+        figure[name].minus
+        for rows in whole.values()
+        for figure in rows.values()
+        for name in ("AUROC", AP)
+        if name in figure
+    ]
     with_interval = [minus for minus in compared if minus is not None and not math.isnan(minus.low)]
     texts = [
         f"Rows of one recipe with one thing changed each, beside the row {record.baseline}; all else, the "
@@ -221,6 +220,8 @@ def _about(test: SetRecord) -> str:
     )
     if test.per_group is not None:
         text += f"At most {test.per_group} pictures of each group and class, drawn once for all rows. "
+    if test.masks:
+        text += f"{test.masks} of them have a mask of what is generated. "
     if test.condition is not None:
         text += f"Before patches were cut, every picture went through {test.condition.title}: "
         text += f"{test.condition.text} "

@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from vestige.errors import DataError
 from vestige.evaluation import metrics, tables
+from vestige.evaluation.ablation_pixels import mean_of_defined
 from vestige.evaluation.ablation_record import PictureScores, Record, read_scores
 from vestige.evaluation.metrics import Indices, Interval, Labels, Metric, Values
 from vestige.evaluation.metrics.intervals import bounds
@@ -55,12 +56,14 @@ class Figure:
         mean: over seeds, and its interval by group.
         seeds: the metric of each seed.
         minus: how much larger it is than the baseline's over the seeds that both have, over all seeds where
-            they share none; None for the baseline, and where it was not run.
+            they share none; None for the baseline, and where it was not run or has no such figure.
+        pictures: of each class that have the figure, where it is a mean over pictures; None: all of them.
     """
 
     mean: Interval
     seeds: list[float]
     minus: Interval | None
+    pictures: tuple[int, int] | None = None
 
 
 Figures = dict[str, dict[str, Figure]]  # row -> metric -> figure
@@ -93,6 +96,9 @@ def rows_of(out: Path, record: Record, test: str) -> dict[str, dict[int, Picture
 def figures(rows: dict[str, dict[int, PictureScores]], baseline: str) -> Figures:
     """All metrics of all rows on one test set, over the same resamples.
 
+    Rows with pixel figures have their means as well: over the pictures that have the figure, and in each
+    resample over those of them that were drawn. A figure that no picture has is left out.
+
     Args:
         rows: row -> seed -> scores, all of the same pictures.
         baseline: the row that the others are compared with; it may be missing.
@@ -108,19 +114,46 @@ def figures(rows: dict[str, dict[int, PictureScores]], baseline: str) -> Figures
             row: {seed: _fit(metric, known.labels, one.logits, draws) for seed, one in several.items()}
             for row, several in rows.items()
         }
-        for row, own in fits.items():
-            mean, drawn = _mean(list(own.values()))
-            minus = None
-            if baseline in rows and row != baseline:
-                others = fits[baseline]
-                # Seeds decide starting weights and batches: those of one row alone would weigh on one side.
-                shared = [seed for seed in own if seed in others]
-                ours, our_draws = _mean([own[seed] for seed in shared or own])
-                theirs, their_draws = _mean([others[seed] for seed in shared or others])
-                minus = Interval(ours - theirs, *bounds(our_draws - their_draws))
-            found[row][name] = Figure(
-                Interval(mean, *bounds(drawn)), [value for value, _ in own.values()], minus
-            )
+        for row, figure in _compared(fits, baseline).items():
+            found[row][name] = figure
+    values = {row: {seed: _pixels(one) for seed, one in several.items()} for row, several in rows.items()}
+    for name in dict.fromkeys(
+        name for several in values.values() for one in several.values() for name in one
+    ):
+        fits = {
+            row: {
+                seed: _fit(mean_of_defined, known.labels, one[name], draws) for seed, one in several.items()
+            }
+            for row, several in values.items()
+            if all(name in one for one in several.values())
+        }
+        for row, figure in _compared(fits, baseline).items():
+            defined = known.labels[~np.isnan(next(iter(values[row].values()))[name])]
+            counts = int((defined == 0).sum()), int((defined == 1).sum())
+            found[row][name] = replace(figure, pictures=counts)
+    return found
+
+
+def _pixels(scores: PictureScores) -> dict[str, Values]:
+    """Pixel figures of each picture that there are, by name."""
+    every = {} if scores.pixels is None else scores.pixels.metrics()
+    return {name: values for name, values in every.items() if not np.isnan(values).all()}
+
+
+def _compared(fits: dict[str, dict[int, tuple[float, Values]]], baseline: str) -> dict[str, Figure]:
+    """Figures of rows from those of their fits: row -> seed -> a metric, and on each draw."""
+    found = {}
+    for row, own in fits.items():
+        mean, drawn = _mean(list(own.values()))
+        minus = None
+        if baseline in fits and row != baseline:
+            others = fits[baseline]
+            # Seeds decide starting weights and batches: those of one row alone would weigh on one side.
+            shared = [seed for seed in own if seed in others]
+            ours, our_draws = _mean([own[seed] for seed in shared or own])
+            theirs, their_draws = _mean([others[seed] for seed in shared or others])
+            minus = Interval(ours - theirs, *bounds(our_draws - their_draws))
+        found[row] = Figure(Interval(mean, *bounds(drawn)), [value for value, _ in own.values()], minus)
     return found
 
 
@@ -135,7 +168,10 @@ def _mean(fits: list[tuple[float, Values]]) -> tuple[float, Values]:
 
 
 def write_csv(path: Path, record: Record, found: dict[str, Figures]) -> None:
-    """Write the figures of all test sets, one line each; the file is whole or absent."""
+    """Write the figures of all test sets, one line each; the file is whole or absent.
+
+    Real and generated pictures are those that have the figure.
+    """
     part = path.with_name(path.name + ".part")
     with part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -149,7 +185,8 @@ def write_csv(path: Path, record: Record, found: dict[str, Figures]) -> None:
                     minus = figure.minus
                     values += [math.nan] * 3 if minus is None else [minus.value, minus.low, minus.high]
                     texts = ("" if math.isnan(value) else f"{value:.4f}" for value in values)
-                    writer.writerow([test, row, len(figure.seeds), name, *texts, known.real, known.generated])
+                    counts = figure.pictures or (known.real, known.generated)
+                    writer.writerow([test, row, len(figure.seeds), name, *texts, *counts])
     part.replace(path)
 
 

@@ -1,17 +1,19 @@
 """What an ablation leaves in its folder: `ablation.json` and the scores of every row, seed and test set.
 
 OUT/ablation.json                  what was run: specification, recipes, counts, times, hashes, versions
-OUT/scores/TEST/ROW-seedN.csv      one line per test picture
+OUT/scores/TEST/ROW-seedN.csv      one line per test picture; with figures of pixels where there are some
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from vestige.evaluation import kept
+from vestige.evaluation import ablation_pixels, kept
+from vestige.evaluation.ablation_pixels import PixelTable
+from vestige.evaluation.localisation import PixelScores
 from vestige.evaluation.metrics import Labels, Values
 
 RECORD = "ablation.json"
@@ -56,6 +58,7 @@ class SetRecord(_Strict):
         per_group: pictures of each group of each class at most; None: all.
         left_out_real, left_out_generated: pictures that the condition does not take.
         left_out_reason: why, of the first of them.
+        masks: how many of the scored pictures have a mask that maps are measured against.
     """
 
     manifest: str
@@ -69,6 +72,7 @@ class SetRecord(_Strict):
     left_out_real: int = 0
     left_out_generated: int = 0
     left_out_reason: str = ""
+    masks: int = 0
 
 
 class RowRecord(_Strict):
@@ -195,12 +199,14 @@ class PictureScores:
         labels: int64, 0 real, 1 generated.
         groups: generator, or source of real pictures.
         logits: float64, positive = generated.
+        pixels: what the map says of places; None without a map, and where no picture has a mask.
     """
 
     pictures: list[str]
     labels: Labels
     groups: list[str]
     logits: Values
+    pixels: PixelTable | None = None
 
 
 def score_file(test: str, row: str, seed: int) -> str:
@@ -208,8 +214,20 @@ def score_file(test: str, row: str, seed: int) -> str:
     return f"{SCORES}/{test}/{row}-seed{seed}.csv"
 
 
-def write_scores(path: Path, lines: Iterable[tuple[str, int, str, float]]) -> None:
-    """Write picture, label, group and logit (6 decimals) of each picture; the file is whole or absent."""
+def write_scores(
+    path: Path,
+    lines: Iterable[tuple[str, int, str, float]],
+    pixels: Sequence[tuple[PixelScores, str]] | None = None,
+) -> None:
+    """Write picture, label, group and logit (6 decimals) of each picture; the file is whole or absent.
+
+    Args:
+        pixels: what the map says of each picture, and its manipulation in the manifest's words; further
+            columns. None: there are none.
+    """
+    if pixels is not None:
+        ablation_pixels.write_scores(path, lines, pixels)
+        return
     kept.write_table(
         path, COLUMNS, ((name, label, group, f"{logit:.6f}") for name, label, group, logit in lines)
     )
@@ -221,8 +239,12 @@ def read_scores(path: Path) -> PictureScores:
     Raises:
         DataError: unreadable, or not such a file.
     """
-    found = kept.read_table(path, COLUMNS, "a file of scores of an ablation")
-    return PictureScores(found.pictures, found.labels, found.groups, found.numbers[:, 0])
+    pixels = None
+    if ablation_pixels.has_pixels(path):
+        found, pixels = ablation_pixels.read_scores(path)
+    else:
+        found = kept.read_table(path, COLUMNS, "a file of scores of an ablation")
+    return PictureScores(found.pictures, found.labels, found.groups, found.numbers[:, 0], pixels)
 
 
 def read_record(out: Path) -> Record | None:

@@ -130,7 +130,7 @@ def _published(benchmark: str, scores: list[Scores], metric: str) -> Table:
 
     ours = {}
     for one in scores:
-        values = one.logits if metric == "AP" else one.probabilities
+        values = one.logits if metric == "AP" else one.decisive
         measure = metrics.average_precision if metric == "AP" else accuracy(one)
         ours[one.model] = metrics.per_generator(measure, one.labels, values, one.groups, one.compare_with)
     return beside(benchmark, ours, metric)

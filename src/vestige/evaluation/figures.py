@@ -45,13 +45,17 @@ def figures(scores: Scores) -> Iterator[dict[str, object]]:
         "real accuracy": partial(metrics.real_accuracy, threshold=high),
         "generated accuracy": partial(metrics.generated_accuracy, threshold=high),
         "F1": partial(metrics.f1, threshold=high),
+    }
+    calibrated: dict[str, Metric] = {
         "ECE": metrics.expected_calibration_error,
         "Brier": metrics.brier,
     }
     if not len(scores.logits):
         return
-    known = not np.isnan(scores.probabilities).any()
-    for wanted, values in ((RANKING, scores.logits), (decided if known else {}, scores.probabilities)):
+    every = [(RANKING, scores.logits)]
+    if not np.isnan(scores.probabilities).any():
+        every += [(decided, scores.decisive), (calibrated, scores.probabilities)]
+    for wanted, values in every:
         for name, metric in wanted.items():
             found = metrics.both_intervals(metric, scores.labels, values, both)
             yield {

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from vestige.errors import DataError
 from vestige.evaluation.metrics import Labels, Values
+from vestige.results import Verdict
 
 BASIS = b"vestige.basis"
 SCORED, UNREADABLE, LEFT_OUT = "scored", "unreadable", "left out"
@@ -60,7 +61,7 @@ class Scores:
         logits: float64, positive = generated.
         probabilities: float64, calibrated, in [0, 1]; nan where there are none.
         thresholds: (low, high) in probability, the band that ships; from `high` on "likely generated".
-        verdicts: "likely_generated", "inconclusive", "likely_real", or "".
+        verdicts: values of `vestige.results.Verdict`, or "" where there are none.
         unreadable, left_out: (path, reason) of what has no score.
     """
 
@@ -78,6 +79,26 @@ class Scores:
     verdicts: list[str]
     unreadable: list[tuple[str, str]]
     left_out: list[tuple[str, str]]
+
+    @property
+    def calls(self) -> npt.NDArray[np.str_]:
+        """The verdicts, [N], with "likely_partly_generated" counted as "likely_generated"."""
+        whole, part = Verdict.LIKELY_GENERATED.value, Verdict.PARTLY_GENERATED.value
+        return np.array([whole if verdict == part else verdict for verdict in self.verdicts], dtype=np.str_)
+
+    @property
+    def partly(self) -> npt.NDArray[np.bool_]:
+        """Which pictures are called partly generated, [N]."""
+        part = Verdict.PARTLY_GENERATED.value
+        return np.array([verdict == part for verdict in self.verdicts], dtype=np.bool_)
+
+    @property
+    def decisive(self) -> Values:
+        """What is held against the threshold, float64 [N]: the probability, 1 if called partly generated.
+
+        The map alone makes a picture partly generated; its pooled probability may be anything.
+        """
+        return np.where(self.partly, 1.0, self.probabilities)
 
     @property
     def real(self) -> int:

@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from vestige.evaluation import metrics
-from vestige.evaluation.metrics import BothDraws, BothIntervals, Interval, Metric
+from vestige.evaluation.metrics import BothDraws, BothIntervals, Interval, Metric, Values
 from vestige.evaluation.scores import Scores
 from vestige.evaluation.table import Table
 from vestige.inference.card import Measured
@@ -107,7 +108,7 @@ def decisions(found: Sequence[Scores]) -> Table:
                 ("f1", metrics.f1),
             )
         }
-        cells = [_cell(metric, scores, 2, "probabilities") for metric in at.values()]
+        cells = [_cell(metric, scores, 2, "decisive") for metric in at.values()]
         calibration = [
             _cell(metrics.expected_calibration_error, scores, 3, "probabilities"),
             _cell(metrics.brier, scores, 3, "probabilities"),
@@ -128,6 +129,7 @@ def decisions(found: Sequence[Scores]) -> Table:
         "A picture counts as called generated from the shipped threshold on; inconclusive ones count as "
         "called real here, and apart among the verdicts. ECE: expected calibration error in ten bins; its "
         "interval lies too high, since resampling adds noise that counts as error. 95 % intervals by group."
+        + _partly(found)
     )
     return Table("Decisions at the shipped threshold", columns, rows, note)
 
@@ -136,7 +138,7 @@ def verdicts(found: Sequence[Scores]) -> Table:
     """One row per model: the verdicts that a user gets, and how many real pictures are accused."""
     rows = []
     for scores in found:
-        given = np.array(scores.verdicts)
+        given = scores.calls
         shares = []
         for label in (0, 1):
             inside = scores.labels == label
@@ -159,7 +161,17 @@ def verdicts(found: Sequence[Scores]) -> Table:
         "most accused source",
     ]
     note = "Most accused: the source of at least 10 real pictures with the largest share called generated."
+    note += _partly(found)
     return Table("Verdicts as users get them", columns, rows, note)
+
+
+def _partly(found: Sequence[Scores]) -> str:
+    """A sentence for the note of a table, if any model called a picture partly generated."""
+    counts = [f"{int(scores.partly.sum())} of {scores.model}" for scores in found if scores.partly.any()]
+    if not counts:
+        return ""
+    names = ", ".join(counts)
+    return f" Likely partly generated counts as called generated, whatever the probability: {names}."
 
 
 def _names(names: set[str]) -> str:
@@ -167,7 +179,7 @@ def _names(names: set[str]) -> str:
 
 
 def _most_accused(scores: Scores) -> str:
-    found = metrics.real_groups(scores.labels, scores.probabilities, scores.groups, scores.thresholds[1])
+    found = metrics.real_groups(scores.labels, scores.decisive, scores.groups, scores.thresholds[1])
     worst = metrics.worst_real_group(found)
     if worst is None:
         return NOTHING
@@ -178,7 +190,7 @@ def by_generator(scores: Scores) -> Table:
     """One row per generator, against its real pictures."""
     over = _over_generators(scores)
     small = {pair.generator for pair in over.left_out}
-    given, groups = np.array(scores.verdicts), np.array(scores.groups)
+    given, groups = scores.calls, np.array(scores.groups)
     rows = []
     for pair in metrics.pairings(scores.labels, scores.groups, scores.compare_with):
         inside = (groups == pair.generator) & (scores.labels == 1)
@@ -187,16 +199,15 @@ def by_generator(scores: Scores) -> Table:
         shares = [f"{(given[inside] == verdict).mean():.0%}" for verdict in VERDICTS]
         rows.append([pair.generator, str(pair.generated), str(pair.real), figure, *shares])
     columns = ["generator", "pictures", "real", "AUROC", "called generated", "inconclusive", "called real"]
-    return Table(f"{scores.model}, generator by generator", columns, rows, "95 % intervals by picture.")
+    note = "95 % intervals by picture." + _partly([scores])
+    return Table(f"{scores.model}, generator by generator", columns, rows, note)
 
 
 def by_source(scores: Scores) -> Table:
     """One row per source of real pictures: who gets accused."""
-    given, groups = np.array(scores.verdicts), np.array(scores.groups)
+    given, groups = scores.calls, np.array(scores.groups)
     rows = []
-    for group in metrics.real_groups(
-        scores.labels, scores.probabilities, scores.groups, scores.thresholds[1]
-    ):
+    for group in metrics.real_groups(scores.labels, scores.decisive, scores.groups, scores.thresholds[1]):
         inside = (groups == group.name) & (scores.labels == 0)
         shares = [f"{(given[inside] == verdict).mean():.0%}" for verdict in VERDICTS]
         accused = f"{group.accused} ({group.low:.0%}-{group.high:.0%})"
@@ -214,7 +225,7 @@ def by_source(scores: Scores) -> Table:
         columns,
         rows,
         "Accused: at or above the shipped threshold; 95 % Wilson intervals of the share, as if the pictures "
-        "of a source were independent.",
+        "of a source were independent." + _partly([scores]),
     )
 
 
@@ -340,8 +351,13 @@ def _both(metric: Metric, scores: Scores) -> tuple[str, str, str]:
     return _number(both.value), _range(both.by_picture), _range(both.by_group)
 
 
-def _cell(metric: Callable[..., float], scores: Scores, digits: int = 3, what: str = "logits") -> str:
-    values = scores.logits if what == "logits" else scores.probabilities
+def _cell(
+    metric: Callable[..., float],
+    scores: Scores,
+    digits: int = 3,
+    what: Literal["logits", "probabilities", "decisive"] = "logits",
+) -> str:
+    values: Values = getattr(scores, what)
     if not len(values) or np.isnan(values).any():
         return NOTHING
     return _text(metrics.interval(metric, scores.labels, values, draws_of(scores).by_group), digits)

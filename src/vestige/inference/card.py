@@ -23,9 +23,9 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _without_none(values: dict[str, Any], name: str) -> dict[str, Any]:
-    # Cards are compared by the hash of their text, those from before there was such a field among them.
-    return {key: value for key, value in values.items() if key != name or value is not None}
+def _without_none(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    # Cards are compared by the hash of their text, those from before there were such fields among them.
+    return {key: value for key, value in values.items() if key not in names or value is not None}
 
 
 class Views(_Strict):
@@ -69,7 +69,8 @@ class Outputs(_Strict):
 
     Attributes:
         logit: [B], positive = generated.
-        map: [B, 1, h, w], a logit per location; None: the graph has none.
+        map: [B, 1, h, w], a logit per cell of an even grid over the view, positive = generated; None: the
+            graph has none.
         deviation: [B], at least 0, how little a view resembles what the network was fitted to, whatever the
             logit says; None: the graph does not say.
     """
@@ -131,6 +132,46 @@ class Abstention(_Strict):
     def _ordered(self) -> "Abstention":
         if self.low > self.high:
             raise ValueError(f"low ({self.low}) must not lie above high ({self.high})")
+        return self
+
+
+class Localisation(_Strict):
+    """From the map to a verdict on parts: when a picture is called partly generated.
+
+    The cells looked at are those of the maps of the views that decide, as far as they lie on the picture;
+    where views overlap, each counts. A picture is partly generated if the share of them that counts as
+    generated lies from `minimum_share` to `maximum_share`, and the mean probability of the others is at most
+    `maximum_rest`.
+
+    Attributes:
+        calibration: of the map's logits, each by itself: cell's logit -> probability that the cell is
+            generated. Its `real` and `generated` count cells, many of one picture, so they say less than as
+            many pictures would.
+        threshold: a cell counts as generated from this probability on.
+        minimum_share: a smaller share may be chance.
+        maximum_share: with a larger share the question is whether the whole is generated, and the pooled
+            logit answers it. So it does where every cell counts.
+        maximum_rest: mean probability of the cells that do not count as generated. With a larger one the map
+            is patchy rather than of two minds, as over a picture that is generated as a whole. At or above
+            `threshold` it limits nothing.
+        fpr: share of the real pictures of the calibration that have `minimum_share` of their cells, or more,
+            at or above `threshold`.
+    """
+
+    calibration: Calibration
+    threshold: Probability
+    minimum_share: float = Field(gt=0, lt=1)
+    maximum_share: float = Field(gt=0, le=1)
+    maximum_rest: Probability
+    fpr: Probability
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Localisation":
+        if self.minimum_share > self.maximum_share:
+            raise ValueError(
+                f"minimum_share ({self.minimum_share}) must not lie above maximum_share "
+                f"({self.maximum_share})"
+            )
         return self
 
 
@@ -241,6 +282,7 @@ class ModelCard(PackageCard):
 
     Attributes:
         tower: the frozen weights that the package does without; None: all of them are in the graph.
+        localisation: how the map becomes a verdict on parts; None: its map, if it has one, is only shown.
     """
 
     kind: Literal["detector"] = "detector"
@@ -258,10 +300,11 @@ class ModelCard(PackageCard):
     abstention: Abstention
     results: list[Measured] = []
     tower: Tower | None = None
+    localisation: Localisation | None = None
 
     @model_serializer(mode="wrap")
     def _only_if_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_none(handler(self), "tower")
+        return _without_none(handler(self), "tower", "localisation")
 
     @model_validator(mode="after")
     def _tower_mapped(self) -> "ModelCard":
@@ -273,6 +316,15 @@ class ModelCard(PackageCard):
     def _facts_have_no_places(self) -> "ModelCard":
         if isinstance(self.views, FactsView) and self.outputs.map is not None:
             raise ValueError("a model that looks at the facts of the file cannot have a map output")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_need_a_map(self) -> "ModelCard":
+        if self.localisation is not None and self.outputs.map is None:
+            raise ValueError(
+                "localisation is given but outputs.map is null: name the graph's output or remove "
+                "localisation"
+            )
         return self
 
     @model_validator(mode="after")

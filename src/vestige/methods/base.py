@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from vestige.methods.parts import FrozenPart
 from vestige.methods.stage import Stage
 
-__all__ = ["FrozenPart", "Method", "Network", "Output"]
+__all__ = ["TRUTH_CELL", "FrozenPart", "Method", "Network", "Output"]
+
+TRUTH_CELL = 8  # pixels; sides of views are multiples of it
 
 
 class Output(NamedTuple):
@@ -38,9 +40,11 @@ class Network(nn.Module):
 
     Attributes:
         linear: the last layer, on what `embed` returns.
+        learns_where: whether `learn` gets what is known of the pixels as the last feature.
     """
 
     linear: nn.Linear
+    learns_where: bool = False
 
     def parts(self) -> tuple[FrozenPart, ...]:
         """What `frozen` is made of, each computed on its own; by default nothing: not divided.
@@ -82,7 +86,10 @@ class Network(nn.Module):
         """What the gradient solver learns from, by default what `head` says and nothing else.
 
         Args:
-            features: what `frozen` returned, then what the teachers say.
+            features: what `frozen` returned, then what the teachers say; then, for a network that
+                `learns_where`, float32 [B, 2, S / 8, S / 8] in [0, 1]: which share of each cell of
+                `TRUTH_CELL` pixels of the view [S, S] was changed, and which is generated. `prepare` gets it,
+                too; `embed` and `head` do not look at it.
 
         Returns:
             The output, whose logit is classified, and losses of the method's own by name, scalars that are

@@ -11,6 +11,7 @@ METHODS = {
     "gensign": "vestige.methods.gensign",
     "attribution": "vestige.methods.attribution",
     "nirnet": "vestige.methods.nirnet",
+    "gamma": "vestige.methods.gamma",
     "srm-statistics": "vestige.methods.references.srm_statistics",
     "fft-profile": "vestige.methods.references.fft_profile",
     "efficientnet-statistics": "vestige.methods.references.efficientnet_statistics",

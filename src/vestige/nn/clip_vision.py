@@ -122,8 +122,8 @@ class TowerStart(nn.Module):
         x: Tensor = self.norm(self.embeddings(normal, interpolate_pos_encoding=other))
         yield x
         for layer in self.layers:
-            x = _attend(layer, x)
-            x = _feed_forward(layer, x)
+            x = attend(layer, x)
+            x = feed_forward(layer, x)
             yield x
 
 
@@ -146,10 +146,10 @@ class TowerEnd(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Hidden states [B, 1 + patches, width] -> [B, width] or [B, projection]."""
         for index, layer in enumerate(self.layers):
-            hidden = _attend(layer, hidden)
+            hidden = attend(layer, hidden)
             if index == len(self.layers) - 1:
                 hidden = hidden[:, :1]  # nothing reads the other tokens any more
-            hidden = _feed_forward(layer, hidden)
+            hidden = feed_forward(layer, hidden)
         found: Tensor = self.projection(self.norm(hidden[:, 0]))
         return found
 
@@ -192,13 +192,42 @@ class TowerLayers(nn.Module):
         return torch.stack(found, 1)
 
 
+class TowerTokens(nn.Module):
+    """All tokens of the tower after some of its layers; normalisation inside.
+
+    Args:
+        tower: whose modules these are; they are not copied.
+        layers: after which layers, ascending; 0 is what enters the first one. What comes after the last of
+            them is not computed.
+    """
+
+    def __init__(self, tower: ClipTower, layers: Sequence[int]) -> None:
+        super().__init__()
+        self.taps = tuple(layers)
+        self.start = TowerStart(tower, max(self.taps))
+        self.description = (
+            f"all tokens after {self.taps} layers of a CLIP image tower {tower.config.model_dump_json()}, "
+            "whole of the view"
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images float [B, 3, S, S] in [0, 1], S as for `ClipTower` -> [B, len(layers) * (1 + T), width].
+
+        T = (S / patch)^2 patch tokens in rows from the top left; the class token comes first in each layer.
+        """
+        found = [hidden for layer, hidden in enumerate(self.start.hidden(images)) if layer in self.taps]
+        return torch.cat(found, 1)
+
+
 # transformers changed how a layer is called and what it returns; its parts have stayed the same.
-def _attend(layer: Any, x: Tensor) -> Tensor:
+def attend(layer: Any, x: Tensor) -> Tensor:
+    """The first half of a layer of the tower, self-attention: [B, tokens, width] -> the same shape."""
     attended: Tensor = layer.self_attn(layer.layer_norm1(x), attention_mask=None)[0]
     return x + attended
 
 
-def _feed_forward(layer: Any, x: Tensor) -> Tensor:
+def feed_forward(layer: Any, x: Tensor) -> Tensor:
+    """The second half of a layer of the tower, each token alone: [B, tokens, width] -> the same shape."""
     fed: Tensor = layer.mlp(layer.layer_norm2(x))
     return x + fed
 

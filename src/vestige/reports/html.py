@@ -137,7 +137,7 @@ class HtmlSink(BaseSink):
             "counts": "".join(
                 f'<li class="{kind}">{icon(kind)}<b>{self._counts[kind]}</b> {TITLES[kind].lower()}</li>'
                 for kind in KINDS
-                if self._counts[kind] or kind != "unreadable"
+                if self._counts[kind] or kind not in ("partly", "unreadable")
             ),
             "run": "".join(f"<div><dt>{term}</dt><dd>{value}</dd></div>" for term, value in self._run()),
             "rules": "".join(

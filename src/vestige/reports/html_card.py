@@ -12,6 +12,7 @@ from vestige.reports.wording import (
     deviation_words,
     does_not_mean,
     kind_of,
+    parts_words,
     percents,
     sentence,
     size_words,
@@ -32,8 +33,9 @@ _POINTS_TO = {
     "edited": "If true: edited",
 }
 _ORIGINS = {
-    "patches": "Made of the scores of the patches judged, smoothed between them.",
-    "model": "Drawn by the model itself, smoothed.",
+    "patches": "Made of the scores of patches: each patch got one for all of it, so the map is coarse and "
+    "outlines nothing.",
+    "model": "The model's own map: it judged place by place. Smoothed, so its edges are rough.",
 }
 
 
@@ -51,7 +53,7 @@ def card(report: ImageReport, picture: Picture | None, number: int) -> str:
     probability = f"{report.probability:.6f}" if known else ""
     parts = [
         f'<article class="card {kind}" id="{label}" data-kind="{kind}" data-order="{number}" '
-        f'data-probability="{probability}" '
+        f'data-probability="{probability}"{_lean(report, kind)} '
         f'aria-labelledby="{label}-name">',
         _head(report, kind, label),
     ]
@@ -79,6 +81,15 @@ def card(report: ImageReport, picture: Picture | None, number: int) -> str:
 def icon(kind: Kind) -> str:
     """The symbol of an outcome; the words always stand beside it, so it is hidden from screen readers."""
     return f'<svg class="icon" aria-hidden="true" focusable="false"><use href="#icon-{kind}"></use></svg>'
+
+
+def _lean(report: ImageReport, kind: Kind) -> str:
+    """For sorting: a partly generated picture stands with the generated ones, whatever its probability."""
+    if kind != "partly" or report.evidence is None:
+        return ""
+    evidence = report.evidence
+    values = [value for value in (evidence.probability, evidence.thresholds[1]) if isfinite(value)]
+    return f' data-lean="{max(values, default=1.0):.6f}"'
 
 
 def _head(report: ImageReport, kind: Kind, label: str) -> str:
@@ -127,14 +138,20 @@ def _legend(heat_map: HeatMap, label: str) -> str:
 
 def _pixels(report: ImageReport, evidence: Evidence, kind: Kind) -> str:
     reasons = "".join(f"<li>{_text(shorten(reason, _LINE_LIMIT))}</li>" for reason in evidence.reasons)
-    deviation = evidence.deviation
+    deviation, share = evidence.deviation, evidence.generated_share
     what = "pixels say" if evidence.looked_at == "pixels" else "file looks like"
     return (
         f'<section class="pixels"><h4>What the {what}</h4>'
-        f"{_scale(evidence)}"
+        f"{_scale(evidence, kind)}"
         f'<p class="sentence">{_text(sentence(report))}</p>'
         + (f'<ul class="reasons">{reasons}</ul>' if reasons else "")
         + f'<p class="small">Agreement: {_text(spread_words(evidence))}.</p>'
+        + (
+            # A partial verdict has it among its reasons.
+            f'<p class="small">Parts: {_text(parts_words(share))}.</p>'
+            if share is not None and kind != "partly"
+            else ""
+        )
         + (
             f'<p class="small">Deviation: {_text(deviation_words(deviation))}.</p>'
             if deviation is not None
@@ -144,14 +161,15 @@ def _pixels(report: ImageReport, evidence: Evidence, kind: Kind) -> str:
     )
 
 
-def _scale(evidence: Evidence) -> str:
+def _scale(evidence: Evidence, kind: Kind) -> str:
+    of_what = "that the picture as a whole is generated" if kind == "partly" else "of being generated"
     low, probability, high = (_text(words) for words in percents(evidence))
     ends = [100 * min(max(value, 0.0), 1.0) for value in evidence.thresholds]
     place = 100 * min(max(evidence.probability, 0.0), 1.0)
     marker = f'<span class="marker" style="left:{place:.2f}%"></span>' if isfinite(place) else ""
     spoken = f"{probability} on a scale from 0 to 100%; inconclusive between {low} and {high}"
     return (
-        f'<p class="number"><strong>{probability}</strong> calibrated probability of being generated</p>'
+        f'<p class="number"><strong>{probability}</strong> calibrated probability {of_what}</p>'
         f'<div class="scale" role="img" aria-label="{spoken}">'
         f'<span class="zone zone-real" style="width:{ends[0]:.2f}%"></span>'
         f'<span class="zone zone-unsure" style="width:{ends[1] - ends[0]:.2f}%"></span>'

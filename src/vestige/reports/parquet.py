@@ -14,7 +14,7 @@ from vestige.reports.sinks import BaseSink, JsonlSink
 from vestige.reports.text import from_utf8, to_utf8
 from vestige.results import ROW_FIELDS, SCHEMA_VERSION, ImageReport
 
-_FLOATS = frozenset({"probability", "logit", "spread", "deviation"})
+_FLOATS = frozenset({"probability", "logit", "spread", "deviation", "generated_share"})
 _INTEGERS = frozenset({"width", "height"})
 _BATCH = 10_000
 

@@ -15,7 +15,9 @@ of the report under these keys, so that nothing is said twice:
 | `facts`         | what was measured about the file                           | `facts`                 |
 | `versions`      | versions of what made the report                           | `versions`              |
 
-Numbers are finite: NaN and infinities, which JSON does not know, become null.
+Numbers are finite: NaN and infinities, which JSON does not know, become null. Keys and verdicts may be added
+without a new `schema_version` (see `vestige.results`): `deviation`, `generated_share` and the verdict
+"likely_partly_generated" came later than the rest.
 """
 
 import json
@@ -55,7 +57,7 @@ def report_of(record: dict[str, Any]) -> ImageReport:
         numbers = {key: record[key] for key in ("logit", "probability", "spread")}
         evidence = {key: math.nan if value is None else value for key, value in numbers.items()}
         evidence |= {key: record[key] for key in ("thresholds", "reasons", "views", "heat_map")}
-        evidence["deviation"] = record.get("deviation")
+        evidence |= {key: record.get(key) for key in ("deviation", "generated_share")}  # later than the rest
         evidence["looked_at"] = record.get("looked_at") or "pixels"  # older records do not say it
     error = {"code": record["error_code"], "reason": record["error"]} if record["error_code"] else None
     same = {key: record[key] for key in ("schema_version", "path", "verdict", "model", "facts", "versions")}

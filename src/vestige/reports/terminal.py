@@ -16,6 +16,7 @@ from vestige.reports.text import shorten, visible
 from vestige.reports.wording import (
     INCONCLUSIVE_MEANS,
     KINDS,
+    PARTLY_MEANS,
     SCORE_IS_NO_PROOF,
     TITLES,
     Kind,
@@ -23,16 +24,18 @@ from vestige.reports.wording import (
     percents,
     tension,
 )
-from vestige.results import ImageReport
+from vestige.results import ImageReport, Verdict
 
 _SYMBOLS: dict[Kind, tuple[str, str]] = {  # and what stands for it where only ASCII can be shown
     "generated": ("◆", "#"),
+    "partly": ("◈", "%"),
     "inconclusive": ("◐", "?"),
     "real": ("○", "o"),
     "unreadable": ("×", "x"),
 }
 _STYLES: dict[Kind, str] = {
     "generated": "bold dark_orange3",
+    "partly": "bold medium_violet_red",
     "inconclusive": "bold",
     "real": "bold dodger_blue1",
     "unreadable": "dim",
@@ -82,7 +85,10 @@ def _print(console: Console, what: Table | Text | Padding) -> None:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Widths of the columns in terminal cells; 0 for a column that has no room."""
+    """Widths of the columns in terminal cells; 0 for a column that has no room.
+
+    The longest verdict has two lines.
+    """
 
     picture: int
     file: int
@@ -103,7 +109,7 @@ class _Layout:
         widths = (self.picture, _VERDICT, _PROBABILITY, self.file)
         for width, cell in zip(widths, (picture, verdict, probability, file), strict=True):
             if width:
-                table.add_column(width=width, no_wrap=True, overflow="ellipsis")
+                table.add_column(width=width, no_wrap=cell is not verdict, overflow="ellipsis")
                 cells.append(cell)
         if self.notes:
             table.add_column(width=self.notes, overflow="fold")
@@ -152,6 +158,8 @@ def _file(report: ImageReport) -> str:
 def _notes(report: ImageReport) -> Iterator[str]:
     if report.error:
         yield report.error.reason
+    if report.verdict is Verdict.PARTLY_GENERATED and report.evidence:
+        yield from report.evidence.reasons
     for claim in report.claims:
         if claim.points_to in ("generated", "camera"):
             trust = {"unsigned": "unsigned", "signed": "signed", "signed_and_trusted": "signed, trusted"}
@@ -182,4 +190,6 @@ def _summary(counts: Counter[Kind], interrupted: bool) -> Iterator[Text]:
         Text(f"{counts[kind]} {TITLES[kind].lower()}", _STYLES[kind]) for kind in KINDS if counts[kind]
     ]
     yield Text(": ").join([heading, Text(", ").join(outcomes)]) if outcomes else heading
+    if counts["partly"]:
+        yield Text(PARTLY_MEANS, style="dim")
     yield Text(f"{INCONCLUSIVE_MEANS} {SCORE_IS_NO_PROOF} In brackets: the inconclusive band.", style="dim")

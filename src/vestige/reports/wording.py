@@ -5,15 +5,17 @@ is no proof, and "inconclusive" is an answer.
 """
 
 import math
+from collections import Counter
 from typing import Literal
 
 from vestige.results import Claim, Evidence, HeatMap, ImageReport, Verdict
 
-Kind = Literal["generated", "inconclusive", "real", "unreadable"]
-KINDS: tuple[Kind, ...] = ("generated", "inconclusive", "real", "unreadable")
+Kind = Literal["generated", "partly", "inconclusive", "real", "unreadable"]
+KINDS: tuple[Kind, ...] = ("generated", "partly", "inconclusive", "real", "unreadable")
 
 TITLES: dict[Kind, str] = {
     "generated": "Likely generated",
+    "partly": "Likely partly generated",
     "inconclusive": "Inconclusive",
     "real": "Likely real",
     "unreadable": "Could not be read",
@@ -22,13 +24,16 @@ TITLES: dict[Kind, str] = {
 INCONCLUSIVE_MEANS = (
     "Inconclusive is an answer: the pixels do not allow another, so do not lean on the number."
 )
+PARTLY_MEANS = (
+    "Likely partly generated: the model's own map marks a part and not the rest, which is not thereby real."
+)
 SCORE_IS_NO_PROOF = "The probability rests on pixels alone. It is a reason to look closer, not a proof."
 
 HOW_TO_READ: tuple[tuple[str, str], ...] = (
     (
         "Read the words first.",
-        "“Likely generated”, “inconclusive” or “likely real” is the verdict. The percentage behind it only "
-        "says how strongly the pixels lean.",
+        "“Likely generated”, “inconclusive” or “likely real” is the verdict; models that can say where know "
+        "“likely partly generated” too. The percentage behind it only says how strongly the pixels lean.",
     ),
     (
         "“Inconclusive” is an answer.",
@@ -63,6 +68,14 @@ _NOT_MEANT: dict[Kind, tuple[str, ...]] = {
         "It does not say that all of the picture was generated: a retouched or upscaled photograph can "
         "look alike.",
     ),
+    "partly": (
+        "It does not prove that anything in the picture was generated: in some real photographs a part looks "
+        "like it, and strong retouching of one region can too.",
+        "It does not say that the rest is real. The rest only did not look generated to this model.",
+        "It does not say whether the part was painted in, put in from another picture or only repaired, nor "
+        "who did it, with which tool, or why.",
+        "It does not draw the line: the map is coarse, and the part may be larger or smaller than it shows.",
+    ),
     "inconclusive": (
         "It does not mean half real and half generated.",
         "It does not mean that the picture is suspicious, nor that it has been cleared.",
@@ -89,11 +102,12 @@ _SPREADS = (
 
 
 def kind_of(report: ImageReport) -> Kind:
-    """Which of the four outcomes a report is; a report without a verdict could not be read."""
+    """Which of the five outcomes a report is; a report without a verdict could not be read."""
     if report.verdict is None:
         return "unreadable"
     outcomes: dict[Verdict, Kind] = {
         Verdict.LIKELY_GENERATED: "generated",
+        Verdict.PARTLY_GENERATED: "partly",
         Verdict.INCONCLUSIVE: "inconclusive",
         Verdict.LIKELY_REAL: "real",
     }
@@ -158,6 +172,12 @@ def sentence(report: ImageReport) -> str:
             f"The pixels look like those of generated pictures. The calibrated probability is {probability}; "
             f"from {high} on, the model's limits allow the words “likely generated”."
         )
+    if kind == "partly":
+        return (
+            "A part of the picture looks like generated pictures do, and the rest less so. The calibrated "
+            f"probability for the picture as a whole is {probability} (limits {low} and {high}); it did not "
+            "decide here."
+        )
     if kind == "real":
         return (
             f"The pixels do not show the traces of generators that the model knows. The calibrated "
@@ -194,6 +214,11 @@ def deviation_words(deviation: float) -> str:
     )
 
 
+def parts_words(share: float) -> str:
+    """What the generated share of the area looked at says, as a clause without a full stop."""
+    return f"{_percent(share, 0)} of the area looked at resembles generated pictures, by the model's own map"
+
+
 def trust_words(claim: Claim) -> str:
     """How far a claim can be trusted."""
     return {
@@ -211,6 +236,11 @@ def tension(report: ImageReport) -> str | None:
     if report.verdict in (Verdict.LIKELY_REAL, Verdict.INCONCLUSIVE) and "generated" in pointed:
         return (
             "The file claims to be generated and the pixels do not confirm it. That deserves a closer look."
+        )
+    if report.verdict is Verdict.PARTLY_GENERATED and "camera" in pointed:
+        return (
+            "The file claims to come from a camera, yet a part of it looks generated. An edited photograph "
+            "can be both; look closer before you conclude."
         )
     if report.verdict is Verdict.LIKELY_GENERATED and "camera" in pointed:
         return (
@@ -234,13 +264,18 @@ def where_words(heat_map: HeatMap) -> str:
     ]
     if not cells:
         return "It is empty."
-    top, bottom = max(cells), min(cells)
-    if top[0] - bottom[0] < 0.1:
-        return f"It is even, about {_percent(top[0], 0)} all over."
+    top, bottom = max(value for value, _ in cells), min(value for value, _ in cells)
+    if top - bottom < 0.1:
+        return f"It is even, about {_percent(top, 0)} all over."
     return (
-        f"Leans most to generated at the {top[1]} ({_percent(top[0], 0)}), "
-        f"least at the {bottom[1]} ({_percent(bottom[0], 0)})."
+        f"Leans most to generated at the {_most_near(cells, top)} ({_percent(top, 0)}), "
+        f"least at the {_most_near(cells, bottom)} ({_percent(bottom, 0)})."
     )
+
+
+def _most_near(cells: list[tuple[float, str]], value: float) -> str:
+    """The place with most of the cells that come near a value: a model's own map may have many such cells."""
+    return Counter(place for found, place in cells if abs(found - value) <= 0.02).most_common(1)[0][0]
 
 
 def _place(row: int, columns: int, column: int, rows: int) -> str:

@@ -2,6 +2,7 @@
 
 OUT/stages/                               stages that rows share (see `ablation_stages`)
 OUT/shared/KEY/reconstructions/           training pictures after a reconstructor, for all rows that have it
+OUT/shared/KEY/manipulations/             manipulated training pictures, for all rows that have them
 OUT/cache/                                frozen features that rows share, if no other folder is named
 OUT/rows/ROW/recipe.yaml                  the recipe of a row
 OUT/rows/ROW/weights/                     starting weights and stages, as this row finds them
@@ -15,7 +16,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ from vestige.training.ablation_spec import Values, flattened, read_spec, recipe_
 from vestige.training.ablation_stages import KEY, stage_keys, train_stages
 from vestige.training.features import fingerprint
 from vestige.training.imprinting import imprinter_of
+from vestige.training.manipulated import inpainters_facts
 from vestige.training.recipe import Recipe
 from vestige.training.run import NETWORK, RECIPE, make_examples, new_network, solve, used_rows
-from vestige.training.scoring import Condition, score_pictures
+from vestige.training.scoring import Condition, PictureMaps, score_maps, score_pictures
 from vestige.training.starting_weights import lay_out_weights
 from vestige.training.variants import Variant
 
@@ -180,6 +182,9 @@ class Ablation:
         imprinter = imprinter_of(recipe, weights)
         if imprinter is not None:
             claim["imprints"] = imprinter.key
+        inpainters = inpainters_facts(recipe, weights)
+        if inpainters is not None:
+            claim["inpainters"] = json.dumps(inpainters, sort_keys=True)
         taught = [fingerprint(module) for _, module in network.teachers()]
         if taught:
             claim["teachers_sha256"] = " ".join(taught)
@@ -193,7 +198,7 @@ class Ablation:
         shared = self.out / SHARED / self._reconstructor(row)
         examples = make_examples(recipe, rows, weights, network, shared, self.progress, self.cache)
         kept = Variant(fraction=self.fraction(row) or 1.0).keeps(rows, seed)
-        chosen = kept[examples.rows]
+        chosen = examples.of_rows(kept)
         seen = [one for one, keep in zip(rows, kept, strict=True) if keep]
         views = int(chosen.sum())
         continued = (folder / "fit").exists()
@@ -242,6 +247,22 @@ class Ablation:
         recipe = recipe_of(self.recipes[row], seed)
         views, precision = self.spec.views, self.spec.precision
         return score_pictures(network, recipe, rows, views, self.cache, self.progress, condition, precision)
+
+    def has_map(self, row: str) -> bool:
+        """Whether networks of a row's method have a map."""
+        return recipe_of(self.recipes[row], 0).parts()[0].map_output
+
+    def score_maps(
+        self, row: str, seed: int, network: Network, rows: Sequence[Row], condition: Condition | None = None
+    ) -> Iterator[PictureMaps]:
+        """As `score`, with the maps of the native patches, picture by picture in any order."""
+        recipe = recipe_of(self.recipes[row], seed)
+        views, precision = self.spec.views, self.spec.precision
+        return score_maps(network, recipe, rows, views, self.cache, self.progress, condition, precision)
+
+    def patch(self, row: str) -> int:
+        """Side of a row's native patches in pixels."""
+        return recipe_of(self.recipes[row], 0).data.patch
 
 
 def versions() -> dict[str, str]:

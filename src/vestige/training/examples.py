@@ -1,7 +1,7 @@
 """Cached features with labels and weights: what the solvers learn from, and scoring of held-out views."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,14 +9,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vestige.data.labelled import Labelled
 from vestige.data.manifest import Row
 from vestige.methods.base import Network
 from vestige.training.features import Bucket
 from vestige.training.recipe import Recipe
+from vestige.training.truth import GENERATED, Truth
 from vestige.training.views import View, group_weights
 
 SCORING_BATCH = 64
-RECONSTRUCTION = "reconstruction"
+RECONSTRUCTION, MANIPULATION = "reconstruction", "manipulation"
+PARTLY = 0.02  # share of generated pixels from which on a view of a picture with a mask counts as generated
 
 
 @dataclass
@@ -24,11 +27,20 @@ class Examples:
     """Views of a plan with what is known of them; arrays have one entry per view.
 
     Attributes:
-        labels: int64, 1 for generated and for reconstructed views, imprinted ones among them.
+        labels: int64, 1 for generated and for reconstructed views, imprinted ones among them. Views of
+            pictures with masks are labelled by what they show: from 2 % generated pixels on generated,
+            without any real.
         weights: float64, how often a view is drawn relative to the others.
         rows: int64, index into the manifest's rows.
-        reconstructed: bool.
-        groups: text, the source or generator; "reconstruction" for reconstructed views.
+        reconstructed: bool, whether it shows what was made of a picture: manipulated ones, too.
+        groups: text, the source or generator; "reconstruction" for reconstructed views, "manipulation" for
+            manipulated ones.
+        donors: int64, index of the row whose pixels a manipulated view holds, too; -1: no other's.
+        touched: bool, whether it shows anything but an untouched picture: what was made of one, or a picture
+            that comes with masks.
+        origins: int64, label of the picture that a view was made of.
+        truth: what is known of the pixels (see `vestige.training.truth`), an array for each bucket; empty if
+            nobody asked.
     """
 
     buckets: list[Bucket]
@@ -37,29 +49,108 @@ class Examples:
     rows: npt.NDArray[np.int64]
     reconstructed: npt.NDArray[np.bool_]
     groups: npt.NDArray[np.str_]
+    donors: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    touched: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    origins: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    truth: Sequence[Truth] = ()
+
+    def of_rows(self, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which views show pixels of these rows and of no others: bool [rows] -> bool [views]."""
+        found = kept[self.rows]
+        if len(self.donors):
+            found = found & ((self.donors < 0) | kept[self.donors])
+        return found
 
 
-def label_views(recipe: Recipe, rows: list[Row], views: list[View], buckets: list[Bucket]) -> Examples:
+def label_views(
+    recipe: Recipe,
+    rows: list[Row],
+    views: list[View],
+    buckets: list[Bucket],
+    labelled: Sequence[Labelled] = (),
+    truth: Sequence[Truth] = (),
+) -> Examples:
     """Labels and weights of all views.
 
     The label rule is GenSign's (section 3.4): what was generated or reconstructed is 1, untouched real
     pictures are 0. `reconstruction` and `imprinting` take their share from the generated pictures, so that
     both classes keep the same total; `self_augmentation` takes it from each class, as the paper does: more is
-    then generated than real.
+    then generated than real. Manipulated views take their share from each class, too. A view with masks that
+    shows a sliver of generated pixels, above none and below 2 %, is never drawn.
+
+    Args:
+        labelled: manipulated pictures, as the views count them.
+        truth: of each bucket; needed where there are manipulated views.
     """
     index = np.array([view.row for view in views])
     reconstructed = np.array([view.reconstructed for view in views])
     origin = np.array([rows[view.row].label for view in views], dtype=np.int64)
+    manipulated = np.array([view.manipulated is not None for view in views])
+    touched = np.array([view.reconstructed or _comes_with_masks(rows[view.row]) for view in views])
     labels = np.where(reconstructed, 1, origin)
     weights = group_weights(rows)[index]
+    if truth:
+        masked = manipulated | np.array(
+            [not view.reconstructed and rows[view.row].mask is not None for view in views]
+        )
+        share = _generated_share(buckets, truth, len(views))
+        labels = np.where(masked, (share >= PARTLY).astype(np.int64), labels)
+        weights = np.where(masked & (share > 0) & (share < PARTLY), 0.0, weights)
     made_of_real = recipe.data.reconstruction or recipe.data.imprinting
     if made_of_real is not None:
         _give(weights, labels == 1, reconstructed, made_of_real.share)
     if recipe.data.self_augmentation is not None:
         for label in (0, 1):
             _give(weights, origin == label, reconstructed, recipe.data.self_augmentation.probability)
-    groups = np.array([RECONSTRUCTION if view.reconstructed else rows[view.row].group for view in views])
-    return Examples(buckets, labels, weights / weights.mean(), index, reconstructed, groups)
+    if recipe.data.manipulation is not None:
+        for label in (0, 1):
+            _give(weights, labels == label, manipulated, recipe.data.manipulation.share)
+    return Examples(
+        buckets,
+        labels,
+        weights / weights.mean(),
+        index,
+        reconstructed,
+        np.array([_group_of(view, rows) for view in views]),
+        np.array([_donor_of(view, labelled) for view in views], dtype=np.int64),
+        touched,
+        origin,
+        truth,
+    )
+
+
+def with_truth(examples: Examples) -> Examples:
+    """The same with the truth as the last feature, for networks that learn from it."""
+    buckets = [
+        replace(bucket, features=[*bucket.features, truth])
+        for bucket, truth in zip(examples.buckets, examples.truth, strict=True)
+    ]
+    return replace(examples, buckets=buckets)
+
+
+def _comes_with_masks(row: Row) -> bool:
+    return bool(row.mask or row.changed or row.manipulation)
+
+
+def _group_of(view: View, rows: list[Row]) -> str:
+    if view.manipulated is not None:
+        return MANIPULATION
+    return RECONSTRUCTION if view.reconstructed else rows[view.row].group
+
+
+def _donor_of(view: View, labelled: Sequence[Labelled]) -> int:
+    donor = None if view.manipulated is None else labelled[view.manipulated].donor
+    return -1 if donor is None else donor
+
+
+def _generated_share(
+    buckets: Sequence[Bucket], truth: Sequence[Truth], views: int
+) -> npt.NDArray[np.float64]:
+    """Of each view, in [0, 1]."""
+    found = np.zeros(views)
+    for bucket, known in zip(buckets, truth, strict=True):
+        found[bucket.views] = known[:, GENERATED].mean((1, 2), dtype=np.float64)
+    return found
 
 
 def _give(
@@ -69,7 +160,8 @@ def _give(
     share: float,
 ) -> None:
     """Shift weight among some views, in place, until the reconstructed ones hold `share` of it."""
-    made, original = members & reconstructed, members & ~reconstructed
+    drawn = members & (weights > 0)
+    made, original = drawn & reconstructed, drawn & ~reconstructed
     if made.any() and original.any():
         total = weights[original].sum()
         weights[original] *= 1 - share

@@ -15,7 +15,7 @@ import vestige
 from vestige.data.manifest import Row, sha256_of
 from vestige.errors import DataError
 from vestige.images.file_facts import NAMES
-from vestige.inference.card import FactsView, ModelCard, Outputs, Tower, Training, Views
+from vestige.inference.card import FactsView, Localisation, ModelCard, Outputs, Tower, Training, Views
 from vestige.inference.package import CARD, load_package
 from vestige.inference.session import Scores, Session
 from vestige.methods.base import Network
@@ -28,6 +28,8 @@ from vestige.training.calibration import (
     read_held_out,
 )
 from vestige.training.export_tower import TowerSource, split_off
+from vestige.training.held_out_maps import MAPS, read_maps
+from vestige.training.localisation import localisation
 from vestige.training.packaging import GRAPH, replacing, require_parity, sources, write_onnx
 from vestige.training.recipe import Recipe, read_recipe
 from vestige.training.reconstruct import chosen
@@ -156,7 +158,7 @@ def check_parity(
 ) -> float:
     """Largest difference between PyTorch's logits and those of the package, alone and in a batch.
 
-    Deviations count, too, those above 1 relative to PyTorch's: they have no scale of their own.
+    Deviations and maps count, too, what is above 1 relative to PyTorch's: they have no scale of their own.
 
     Args:
         tower: file of the frozen weights that the package does without.
@@ -175,6 +177,11 @@ def check_parity(
         for found in (together, alone):
             assert found.deviation is not None
             apart.append((np.abs(found.deviation - deviation) / np.maximum(deviation, 1)).max())
+    if expected.map is not None:
+        map = expected.map[:, 0].numpy()
+        for found in (together, alone):
+            assert found.map is not None
+            apart.append((np.abs(found.map - map) / np.maximum(np.abs(map), 1)).max())
     worst = float(np.max(apart))  # not Python's maximum, which may lose what is no number
     require_parity(worst)
     return worst
@@ -222,6 +229,11 @@ def _card(
             f"; {reconstructed} of its real pictures also with imprints of simulated generators (fitted to "
             f"{', '.join(facts['simulator']['generators'])}), counted as generated"
         )
+    if recipe.data.manipulation is not None:
+        kinds = ", ".join(kind.kind for kind in recipe.data.manipulation.kinds)
+        data += f"; some of its pictures, real and generated, also manipulated in part ({kinds})"
+        if facts.get("inpainters"):
+            data += f", by networks called {', '.join(facts['inpainters'])}"
     package = recipe.package
     return ModelCard(
         name=package.name,
@@ -237,6 +249,7 @@ def _card(
         outputs=outputs,
         calibration=calibration,
         operating_points=points,
+        localisation=_localisation(recipe, run, calibration.data) if outputs.map is not None else None,
         abstention=abstention(
             held_out, calibration, points, deviation_limit(held_out, package.deviation_quantile)
         ),
@@ -257,6 +270,14 @@ def _card(
         files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
         tower=tower,
     )
+
+
+def _localisation(recipe: Recipe, run: Path, data: str) -> Localisation | None:
+    folds = [run / f"fold-{fold}" / MAPS for fold in range(recipe.calibration.used)]
+    maps, section = read_maps(folds), recipe.package.part
+    if maps is None or section is None:
+        return None
+    return localisation(maps, section, f"{data}; manipulated views of the same pictures, too")
 
 
 def _text(path: Path) -> str:

@@ -41,10 +41,12 @@ class Bucket:
     Attributes:
         views: int64 [N], indices into the plan, ascending.
         features: float16 arrays with N rows each, as the network's `frozen` returned them.
+        side: of the views in pixels; 0: not of pictures.
     """
 
     views: npt.NDArray[np.int64]
     features: Sequence[Rows]
+    side: int = 0
 
 
 class Request(NamedTuple):
@@ -162,7 +164,7 @@ def gather(sources: Sequence[Source], keys: Sequence[bytes]) -> list[Bucket]:
             for source, places in zip(sources, found, strict=True)
             for rows in source.store.read([places[number] for number in members])
         ]
-        buckets.append(Bucket(views, features))
+        buckets.append(Bucket(views, features, side))
     return buckets
 
 

@@ -7,9 +7,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vestige.data.augment import ChainConfig
+from vestige.data.manipulations import ManipulationSet
 from vestige.errors import ConfigError
 from vestige.methods import registry
 from vestige.methods.base import Method
+from vestige.methods.inpainters import InpainterOptions
 from vestige.methods.nirnet.imprints import ImprintOptions
 from vestige.methods.stage import Stage, StageOptions
 
@@ -64,6 +66,20 @@ class Imprinting(ImprintOptions):
     per_group: int | None = Field(None, ge=1)
 
 
+class Manipulating(ManipulationSet):
+    """Manipulated training pictures (GAMMA), made of real and of generated ones, as `ManipulationSet` says.
+
+    Whether a view of one counts as generated is decided by what it shows.
+
+    Attributes:
+        share: their share of each class's views in training.
+        inpainters: networks that put something in the place of a region or reconstruct the picture.
+    """
+
+    share: float = Field(0.4, gt=0, lt=1)
+    inpainters: tuple[InpainterOptions, ...] = ()
+
+
 class DataSection(_Section):
     """What the network is shown in training.
 
@@ -73,7 +89,8 @@ class DataSection(_Section):
         per_group: at most so many pictures of each group, drawn by the recipe's seed; None: all.
         views: random passages through the chain for each picture.
         chain: the random chain, the same for both classes.
-        reconstruction, self_augmentation, imprinting: which further pictures count as generated; one at most.
+        reconstruction, self_augmentation, imprinting, manipulation: which further pictures are made of these;
+            one at most.
         precision: of the frozen part while its features are computed; "bfloat16" is twice as fast where the
             processor has it, and rounds to three digits. Exported networks always compute in float32.
     """
@@ -86,13 +103,14 @@ class DataSection(_Section):
     reconstruction: Reconstruction | None = None
     self_augmentation: SelfAugmentation | None = None
     imprinting: Imprinting | None = None
+    manipulation: Manipulating | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
 
     @model_validator(mode="after")
     def _one_source(self) -> "DataSection":
-        sections = (self.reconstruction, self.self_augmentation, self.imprinting)
+        sections = (self.reconstruction, self.self_augmentation, self.imprinting, self.manipulation)
         if sum(section is not None for section in sections) > 1:
-            raise ValueError("choose one of reconstruction, self_augmentation and imprinting")
+            raise ValueError("choose one of reconstruction, self_augmentation, imprinting and manipulation")
         return self
 
 
@@ -172,17 +190,42 @@ class CardSection(_Section):
     failure_modes: list[str] = Field(min_length=1)
 
 
+class PartSection(_Section):
+    """When a picture counts as generated in part, for networks with a map; shares are of the cells looked at.
+
+    Attributes:
+        minimum_share, maximum_share: a smaller part is nothing to speak of, a larger one is the whole.
+        fpr: share of untouched real pictures that may have a part of the smallest size.
+        whole_called_part: share of wholly generated pictures that may be called partly generated.
+    """
+
+    minimum_share: float = Field(0.04, gt=0, lt=1)
+    maximum_share: float = Field(0.75, gt=0, le=1)
+    fpr: float = Field(0.01, gt=0, lt=1)
+    whole_called_part: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "PartSection":
+        if self.minimum_share >= self.maximum_share:
+            raise ValueError(
+                f"minimum_share ({self.minimum_share}) must lie below maximum_share ({self.maximum_share})"
+            )
+        return self
+
+
 class PackageSection(CardSection):
     """What the card says and how many views the field kit takes.
 
     Attributes:
         deviation_quantile: for networks that give a deviation: beyond this quantile of both classes' held-out
             deviations a picture is always inconclusive (`calibration.deviation_limit`); None: no limit.
+        part: for networks with a map: when the verdict is "partly generated"; None: never.
     """
 
     views: int = Field(4, ge=1)
     minimum_side: int = Field(96, ge=1)
     deviation_quantile: float | None = Field(0.99, gt=0, lt=1)
+    part: PartSection | None = PartSection()
 
 
 class Recipe(_Section):
@@ -266,11 +309,12 @@ def parse_recipe(values: Any, where: str) -> Recipe:
         recipe = Recipe.model_validate(values)
         section = ("model",)
         method, _ = recipe.parts()
-        if method.looks_at == "facts" and recipe.data.imprinting is not None:
-            raise ConfigError(
-                f"data.imprinting changes pixels, and {method.name} looks at facts of the file alone; leave "
-                "the section out"
-            )
+        for name in ("imprinting", "manipulation"):
+            if method.looks_at == "facts" and getattr(recipe.data, name) is not None:
+                raise ConfigError(
+                    f"data.{name} changes pixels, and {method.name} looks at facts of the file alone; leave "
+                    "the section out"
+                )
         for name in recipe.stages:
             section = ("stages", name)
             recipe.stage(name)

@@ -10,12 +10,13 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from vestige.data.draws import name_key
 from vestige.data.manifest import Row, sha256_of
 from vestige.errors import ConfigError, DataError
 from vestige.nn.tiny_autoencoder import TinyAutoencoder, find_autoencoder
 from vestige.progress import Progress
 from vestige.training.recipe import Recipe, SelfAugmentation
-from vestige.training.views import name_key, read_pixels
+from vestige.training.views import read_pixels
 
 Pixels = npt.NDArray[np.uint8]
 # Pixels and the picture's name -> the reconstruction, and a text that says how it was made.

@@ -5,8 +5,10 @@ run.json              manifest, hashes, versions
 STAGE/                stages before the detector, if the method has some (`vestige.training.stages`)
 weights/              links to the starting weights and the stages
 reconstructions/      real pictures after the autoencoder
+manipulations/        manipulated pictures with their masks
 cache/                frozen features of all views, unless they are in a folder that several runs share
 fold-N/held-out.csv   logits (and deviations) of the pictures of a fold, by a model fitted without it
+fold-N/held-out-maps.npz  logits by place of the same views and of manipulated ones, for networks with a map
 fold-N/last.ckpt      checkpoint of the gradient solver; all/last.ckpt for the final fit
 held-out.csv          the folds together
 network.safetensors   fitted on everything
@@ -34,13 +36,16 @@ from vestige.methods.base import Network
 from vestige.progress import Progress
 from vestige.training import alternating, fixed, logistic, sources
 from vestige.training.cache import build_cache, facts_of
-from vestige.training.examples import Examples, RowScore, label_views, score_rows
+from vestige.training.examples import Examples, RowScore, label_views, score_rows, with_truth
 from vestige.training.features import fingerprint
+from vestige.training.held_out_maps import MAPS, score_maps, write_maps
 from vestige.training.imprinting import imprinter_of, simulator_facts
+from vestige.training.manipulated import inpainters_facts, manipulate
 from vestige.training.recipe import Recipe, read_recipe
 from vestige.training.reconstruct import chosen, reconstruct, reconstructor_sha256
 from vestige.training.stages import STAGE
 from vestige.training.starting_weights import lay_out_weights
+from vestige.training.truth import truth_of
 from vestige.training.variants import WHOLE, Variant
 from vestige.training.views import Made, View, capped, deal_groups, plan
 
@@ -156,7 +161,7 @@ def fit_run(shop: Shop, variant: Variant, folder: Path) -> None:
     _claim(folder, shop.recipe_path, recipe, shop.manifest, shop.weights, network, variant)
     kept = variant.keeps(shop.rows, recipe.seed)
     _require_groups(recipe, [row for row, keep in zip(shop.rows, kept, strict=True) if keep], shop.manifest)
-    chosen = kept[examples.rows]
+    chosen = examples.of_rows(kept)
     fit = _solver(recipe)
     if not (folder / HELD_OUT).exists():
         _hold_out(shop, kept, folder, fit)
@@ -181,7 +186,7 @@ def make_examples(
 
     Args:
         network: put into eval mode.
-        folder: of the run, for its reconstructions.
+        folder: of the run, for its reconstructions and manipulated pictures.
         cache: folder of frozen features that several runs share; None: the run's own.
 
     Raises:
@@ -197,9 +202,14 @@ def make_examples(
         made |= dict.fromkeys(chosen(recipe, rows), imprinter)
     else:
         made |= reconstruct(recipe, rows, weights, folder / "reconstructions", progress)
-    views = plan(recipe.data, len(rows), sorted(made))
-    buckets = build_cache(recipe, rows, views, made, network, cache or folder / "cache", progress)
-    return label_views(recipe, rows, views, buckets)
+    labelled = manipulate(recipe, rows, weights, folder / "manipulations", progress)
+    views = plan(recipe.data, len(rows), sorted(made), labelled)
+    buckets = build_cache(recipe, rows, views, made, network, cache or folder / "cache", progress, labelled)
+    if not (labelled or network.learns_where):
+        return label_views(recipe, rows, views, buckets)
+    truth = truth_of(buckets, views, rows, recipe.data, recipe.seed, labelled, progress)
+    examples = label_views(recipe, rows, views, buckets, labelled, truth)
+    return with_truth(examples) if network.learns_where else examples
 
 
 def used_rows(recipe: Recipe, manifest: Path) -> list[Row]:
@@ -256,6 +266,7 @@ def _claim(
         "starting_network_sha256": start.hexdigest(),
         "reconstructor_sha256": reconstructor_sha256(recipe, weights),
         "simulator": simulator_facts(recipe, weights),
+        "inpainters": inpainters_facts(recipe, weights),
         "teachers_sha256": [fingerprint(module) for _, module in network.teachers()],
         "variant": variant.model_dump(mode="json"),
         "versions": {
@@ -272,6 +283,7 @@ def _claim(
             (known["starting_network_sha256"] == facts["starting_network_sha256"], "other starting weights"),
             (known.get("reconstructor_sha256") == facts["reconstructor_sha256"], "another reconstructor"),
             (known.get("simulator") == facts["simulator"], "another simulator of imprints"),
+            (known.get("inpainters") == facts["inpainters"], "other networks that inpaint"),
             (known.get("teachers_sha256", []) == facts["teachers_sha256"], "other weights of a teacher"),
             (
                 known.get("variant", WHOLE.model_dump(mode="json")) == facts["variant"],
@@ -318,7 +330,7 @@ def _solver(recipe: Recipe) -> Fit:
 def _hold_out(shop: Shop, kept: npt.NDArray[np.bool_], folder: Path, fit: Fit) -> None:
     """Score pictures with models that saw neither their source nor their generator; for the calibration."""
     recipe, rows, examples = shop.recipe, shop.rows, shop.examples
-    chosen = kept[examples.rows]
+    chosen = examples.of_rows(kept)
     always = recipe.never_held_out()
     dealt = kept & np.array([row.group not in always for row in rows])
     # Dealt among the kept rows, so that no fold is without a class.
@@ -332,9 +344,13 @@ def _hold_out(shop: Shop, kept: npt.NDArray[np.bool_], folder: Path, fit: Fit) -
             continue
         shop.progress.say(f"fitting without fold {fold} of {recipe.calibration.folds}")
         network = new_network(recipe, shop.weights)
-        outside = fold_of[examples.rows] != fold
+        outside = examples.of_rows(fold_of != fold)
         fit(network, examples, chosen & outside, recipe, part.parent, shop.progress)
-        scored = list(score_rows(network, examples, chosen & ~outside & ~examples.reconstructed))
+        inside = chosen & (fold_of == fold)[examples.rows]
+        scored = list(score_rows(network, examples, inside & ~examples.reconstructed))
+        if network.learns_where:
+            within = examples.of_rows(fold_of == fold)
+            write_maps(part.parent / MAPS, score_maps(network, examples, chosen & within))
         _write_csv(part, _held_out_table(rows, scored))
     first, *others = [_read_csv(part) for part in parts]
     for part, table in zip(parts[1:], others, strict=True):

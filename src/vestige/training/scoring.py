@@ -1,12 +1,14 @@
-"""Logits of test pictures, as the field kit would give them."""
+"""Logits and maps of test pictures, as the field kit would give them."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +44,21 @@ class Condition(Protocol):
         """What is judged instead of `content`, the picture that the manifest calls `key`."""
 
 
+class PictureMaps(NamedTuple):
+    """What a network says of the native patches of one picture.
+
+    Attributes:
+        picture: index into the rows.
+        logit: mean over the patches.
+        maps: float32 [n, h, w], a logit per location for each patch, in the order of `native_patches`; None
+            if the network has no map.
+    """
+
+    picture: int
+    logit: float
+    maps: npt.NDArray[np.float32] | None
+
+
 def score_pictures(
     network: Network,
     recipe: Recipe,
@@ -64,29 +81,64 @@ def score_pictures(
     Raises:
         DataError: a picture cannot be read.
     """
+    buckets = _buckets(network, recipe, rows, views, cache, progress, condition, precision)
+    found = {one.picture: one.logit for one in _scored(network.eval(), buckets, with_maps=False)}
+    return [found[number] for number in range(len(rows))]
+
+
+def score_maps(
+    network: Network,
+    recipe: Recipe,
+    rows: Sequence[Row],
+    views: int,
+    cache: Path,
+    progress: Progress,
+    condition: Condition | None = None,
+    precision: Precision = "float32",
+) -> Iterator[PictureMaps]:
+    """What `score_pictures` says, and the maps of the patches that it says it of, from one pass of the head.
+
+    Args, Raises: as `score_pictures`.
+
+    Returns:
+        One of each picture, as they come, not in the order of the rows: maps may be large.
+    """
+    buckets = _buckets(network, recipe, rows, views, cache, progress, condition, precision)
+    return _scored(network.eval(), buckets, with_maps=True)
+
+
+def _buckets(
+    network: Network,
+    recipe: Recipe,
+    rows: Sequence[Row],
+    views: int,
+    cache: Path,
+    progress: Progress,
+    condition: Condition | None,
+    precision: Precision,
+) -> list[Bucket]:
+    """Frozen features of the native patches of all pictures; `Bucket.views` are indices into the rows."""
     method, _ = recipe.parts()
     if method.looks_at == "facts":
-        buckets = facts_of(list(rows), progress) if condition is None else _facts(rows, condition)
-    else:
-        size = recipe.data.patch
-        cutting = f"{views} native patches of {size}"
-        identities = [identity(one) for one in rows]
-        if condition is not None:
-            cutting += f" after {condition.title}"
-            # The name seeds what a condition draws at random.
-            identities = [f"{known} {one.name}" for known, one in zip(identities, rows, strict=True)]
-        buckets = features_of(
-            network,
-            f"{recipe.method} {json.dumps(recipe.model, sort_keys=True)}",
-            rows,
-            identities,
-            lambda one: native_patches(_pixels(one, condition), size, views),
-            cutting,
-            cache,
-            progress,
-            precision,
-        )
-    return _means(network.eval(), buckets, len(rows))
+        return facts_of(list(rows), progress) if condition is None else _facts(rows, condition)
+    size = recipe.data.patch
+    cutting = f"{views} native patches of {size}"
+    identities = [identity(one) for one in rows]
+    if condition is not None:
+        cutting += f" after {condition.title}"
+        # The name seeds what a condition draws at random.
+        identities = [f"{known} {one.name}" for known, one in zip(identities, rows, strict=True)]
+    return features_of(
+        network,
+        f"{recipe.method} {json.dumps(recipe.model, sort_keys=True)}",
+        rows,
+        identities,
+        lambda one: native_patches(_pixels(one, condition), size, views),
+        cutting,
+        cache,
+        progress,
+        precision,
+    )
 
 
 def native_patches(pixels: npt.NDArray[np.uint8], size: int, count: int) -> npt.NDArray[np.uint8]:
@@ -137,13 +189,24 @@ def _facts_of_one(condition: Condition, row: Row) -> npt.NDArray[np.float32]:
         raise DataError(f"{row.name}: {error.reason}") from error
 
 
-def _means(network: Network, buckets: list[Bucket], count: int) -> list[float]:
-    logits: list[list[float]] = [[] for _ in range(count)]
-    with torch.inference_mode():
-        for bucket in buckets:
-            for first in range(0, len(bucket.views), SCORING_BATCH):
-                part = np.arange(first, min(first + SCORING_BATCH, len(bucket.views)))
-                found = network.head(*tensors(bucket, part)).logit.tolist()
-                for owner, logit in zip(bucket.views[part], found, strict=True):
-                    logits[owner].append(logit)
-    return [float(np.mean(some)) for some in logits]
+def _scored(network: Network, buckets: list[Bucket], with_maps: bool) -> Iterator[PictureMaps]:
+    for bucket in buckets:
+        # A picture's views are neighbours in one bucket.
+        for picture, views in groupby(_views(network, bucket, with_maps), key=itemgetter(0)):
+            _, logits, maps = zip(*views, strict=True)
+            whole = None if maps[0] is None else np.stack(maps)
+            yield PictureMaps(picture, float(np.mean(logits)), whole)
+
+
+def _views(
+    network: Network, bucket: Bucket, with_maps: bool
+) -> Iterator[tuple[int, float, npt.NDArray[np.float32] | None]]:
+    """Picture, logit and map of each view of a bucket."""
+    for first in range(0, len(bucket.views), SCORING_BATCH):
+        part = np.arange(first, min(first + SCORING_BATCH, len(bucket.views)))
+        # Not around the yield: whoever takes the views would be in this mode, too.
+        with torch.inference_mode():
+            found = network.head(*tensors(bucket, part))
+        maps = found.map if with_maps else None
+        several = [None] * len(part) if maps is None else [*maps[:, 0].float().cpu().numpy()]
+        yield from zip(bucket.views[part].tolist(), found.logit.tolist(), several, strict=True)

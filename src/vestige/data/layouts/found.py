@@ -15,7 +15,7 @@ class Entry:
 
     Attributes:
         file: ready to open, absolute.
-        mask: ready to open, absolute; "" if there is none.
+        mask, changed: ready to open, absolute; "" if there is none.
         sha256: as a table states it; "" if nothing is stated.
     """
 
@@ -28,6 +28,8 @@ class Entry:
     picture: str = ""
     compare_with: str = ""
     mask: str = ""
+    changed: str = ""
+    manipulation: str = ""
     source: str = ""
     licence: str = ""
     sha256: str = ""

@@ -20,7 +20,9 @@ _TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no"
 _NUMBERED = ("label", "labels", "target")
 _GROUPS = ("group", "generator", "model", "model_name", "source_model")
 # Columns of a manifest that are taken over as they are.
-_KEPT = ("split", "category", "member", "picture", "compare_with", "source", "sha256")
+_KEPT = ("split", "category", "member", "picture", "compare_with", "source", "manipulation", "sha256")
+# The same, of paths.
+_MASKS = ("mask", "changed")
 
 
 def read(file: str, benchmark: Benchmark, name: str) -> Found:
@@ -63,18 +65,23 @@ def read(file: str, benchmark: Benchmark, name: str) -> Found:
             raise DataError(f"{file}, row {number}: the path is empty")
         assert value is not None
         texts = {one: str(row[known[one]] or "") for one in _KEPT if one in known}
-        mask = str(row[known["mask"]] or "") if "mask" in known else ""
+        masks = {one: _beside(folder, row[known[one]]) for one in _MASKS if one in known}
         found.entries.append(
             Entry(
                 file=os.path.normpath(os.path.join(folder, row[path])),
                 label=value,
                 group=str((group and row[group]) or (name if value else f"{name}/real")),
-                mask=os.path.normpath(os.path.join(folder, mask)) if mask else "",
                 licence=str(row[known["license"]] or "") if "license" in known else "",
                 **texts,
+                **masks,
             )
         )
     return found
+
+
+def _beside(folder: str, path: Any) -> str:
+    """A path relative to the table's folder, ready to open; "" for none."""
+    return os.path.normpath(os.path.join(folder, str(path))) if path else ""
 
 
 def _label_column(file: str, known: dict[str, str]) -> str:

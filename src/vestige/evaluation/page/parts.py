@@ -16,6 +16,7 @@ _ID = re.compile(r'(\bid="|url\(#|href="#)')
 _NAME = re.compile(r' aria-label="[^"]*"')
 _VERDICTS = {
     Verdict.LIKELY_GENERATED.value: ("generated", "called generated"),
+    Verdict.PARTLY_GENERATED.value: ("partly", "called partly generated"),
     Verdict.INCONCLUSIVE.value: ("inconclusive", "inconclusive"),
     Verdict.LIKELY_REAL.value: ("real", "called real"),
 }

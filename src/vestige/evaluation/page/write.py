@@ -12,9 +12,19 @@ from string import Template
 from vestige.errors import VestigeError
 from vestige.evaluation.page.parts import Section, escaped, paragraph, section
 
+BENCHMARK = "Vestige benchmark"
+SCORES_ALONE = "Everything here was made from per-picture scores alone."
+
 
 def write_page(
-    path: Path, *, title: str, intro: Sequence[str], sections: Sequence[Section], versions: Mapping[str, str]
+    path: Path,
+    *,
+    title: str,
+    intro: Sequence[str],
+    sections: Sequence[Section],
+    versions: Mapping[str, str],
+    kicker: str = BENCHMARK,
+    closing: str = SCORES_ALONE,
 ) -> None:
     """Write the page, whole or not at all. It holds no date: the same input gives the same bytes.
 
@@ -24,6 +34,8 @@ def write_page(
         intro: paragraphs below it.
         sections: at least one; they make the table of contents.
         versions: of programs, models and data, shown at the end: name to version.
+        kicker: above the title: what kind of page this is.
+        closing: below the versions: what the page was made from, in whole sentences.
 
     Raises:
         VestigeError: the file cannot be written.
@@ -33,6 +45,8 @@ def write_page(
     values = {
         "policy": _policy(script),
         "title": escaped(title),
+        "kicker": escaped(kicker),
+        "closing": escaped(closing),
         "css": _resource("page.css"),
         "js": script,
         "intro": "".join(paragraph(text) for text in intro),

@@ -82,8 +82,11 @@ def generators(scores: Scores, draws: int = 1000, seed: int = 0) -> list[Generat
 
 
 def sources(scores: Scores) -> list[Source]:
-    """Every source of real pictures with its shares of verdicts, the most accused first."""
-    groups, verdicts = np.array(scores.groups, dtype=np.str_), np.array(scores.verdicts, dtype=np.str_)
+    """Every source of real pictures with its shares of verdicts, the most accused first.
+
+    Called partly generated counts as called generated.
+    """
+    groups, verdicts = np.array(scores.groups, dtype=np.str_), scores.calls
     found = []
     for name in sorted(set(groups[scores.labels == 0].tolist())):
         inside = (groups == name) & (scores.labels == 0)

@@ -26,8 +26,8 @@ class PictureSpread:
     Attributes:
         ranges: largest minus smallest probability, in [0, 1].
         deviations: standard deviation of the log-odds of the probabilities (sum of squares over W).
-        flipped: among the verdicts are both "likely_generated" and "likely_real".
-        changed: the verdicts are not all the same.
+        flipped: some verdicts call it generated, in whole or in part, and some "likely_real".
+        changed: the verdicts are not all the same; whole and part are two.
     """
 
     ranges: Values
@@ -132,10 +132,11 @@ def summarise(
     _check(ways, probabilities, verdicts, labels, clusters)
     log_odds = _log_odds(probabilities)
     answers = np.array([[Verdict(verdict).value for verdict in row] for row in verdicts])
+    accused = np.array([[Verdict(verdict).says_generated for verdict in row] for row in verdicts])
     spread = PictureSpread(
         ranges=probabilities.max(1) - probabilities.min(1),
         deviations=log_odds.std(1),
-        flipped=(answers == "likely_generated").any(1) & (answers == "likely_real").any(1),
+        flipped=accused.any(1) & (answers == Verdict.LIKELY_REAL.value).any(1),
         changed=(answers != answers[:, :1]).any(1),
     )
     columns = np.column_stack(

@@ -21,7 +21,8 @@
 
   function sort(how) {
     // Pictures without a number come last either way.
-    const key = (card) => card.dataset.probability === "" ? -1 : Number(card.dataset.probability);
+    const lean = (card) => card.dataset.lean ?? card.dataset.probability;
+    const key = (card) => lean(card) === "" ? -1 : Number(lean(card));
     const order = (a, b) => Number(a.dataset.order) - Number(b.dataset.order);
     const compare = {
       order,
