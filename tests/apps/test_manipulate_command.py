@@ -188,6 +188,10 @@ def test_inpainters_are_kept_as_they_were_understood(
 def test_other_refusals(manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert "goes with --options" in str(run(manifest, "--out", out, "--weights", tmp_path).exception)
+    (tmp_path / "plain.yaml").write_text("kinds: [{kind: perturbation}]")
+    unused = run(manifest, "--out", out, "--options", tmp_path / "plain.yaml", "--weights", tmp_path)
+    assert "plain.yaml uses any; leave the option out" in str(unused.exception)
+    assert not out.exists()
     assert "MANIFEST:SPLIT is wanted" in str(run(":dev", "--out", out).exception)
     assert isinstance(run(f"{manifest}:none", "--out", out).exception, DataError)
     assert isinstance(run(tmp_path / "nothing.csv", "--out", out).exception, DataError)

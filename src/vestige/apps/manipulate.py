@@ -103,6 +103,8 @@ def _kinds_and_inpainters(options: ManipulateOptions) -> tuple[ManipulationSet, 
         values["per_group"] = options.per_group
     checked: ManipulationSet = _checked(TypeAdapter(ManipulationSet), values, options.options, ())
     if inpainters is None:
+        if options.weights is not None and not any(kind.needs_networks for kind in checked.kinds):
+            raise ConfigError(f"--weights: nothing in {options.options} uses any; leave the option out")
         return checked, []
     if not isinstance(inpainters, list):
         raise ConfigError(f"{options.options}: inpainters: a list is wanted")
