@@ -45,6 +45,8 @@ docs-tables: $(DEV)/.installed
 	$(DEV)/bin/python -m vestige.evaluation.docs docs
 	for file in docs/results/*/bench.json; do $(DEV)/bin/vestige bench --out $$(dirname $$file) || exit 1; done
 	for file in docs/results/*/ablation.json; do $(DEV)/bin/vestige ablate --out $$(dirname $$file) || exit 1; done
+	for file in $(wildcard docs/results/*/choosing.json); do \
+		$(DEV)/bin/vestige choose --out $$(dirname $$file) || exit 1; done
 	for file in $(wildcard docs/results/*/deviations.json); do \
 		$(DEV)/bin/vestige deviations --out $$(dirname $$file) || exit 1; done
 

@@ -56,5 +56,5 @@ def test_options_that_do_not_go_together(options: list[str], sentence: str) -> N
 def test_everyday_commands_come_first() -> None:
     names = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     first = ["scan", "inspect", "fetch", "models"]
-    others = ["train", "export", "bench", "spectra", "ablate", "deviations", "overlays", "data"]
+    others = ["train", "export", "bench", "spectra", "ablate", "deviations", "overlays", "choose", "data"]
     assert names == [*first, *others]

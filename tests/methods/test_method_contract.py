@@ -46,6 +46,8 @@ TINY: dict[str, dict[str, Any]] = {
     "feature-probe": {
         "features": [{"kind": "clip", "tower": TOWER, "final": None, "layers": [1], "tokens": ["mean"]}]
     },
+    "discriminant": {"features": [{"kind": "clip", "tower": TOWER, "layers": [1]}]},
+    "distilled": {"teacher": [{"kind": "clip", "tower": TOWER, "layers": [1]}], "taps": (10,)},
     "nirnet": {
         "noise": {
             "extractor": {"filters": 3, "width": 8, "blocks": 1},
@@ -66,6 +68,8 @@ TINY: dict[str, dict[str, Any]] = {
 WANTED = {
     "attribution": "clip*.safetensors",
     "feature-probe": "clip*.safetensors",
+    "discriminant": "clip*.safetensors",
+    "distilled": "clip*.safetensors",
     "clip-probe": "clip*.safetensors",
     "gensign": "clip*.safetensors",
     "nirnet": "clip*.safetensors",
@@ -101,7 +105,15 @@ def some_input(method: Method, count: int, size: int = 64) -> Tensor:
 
 def test_is_listed_under_its_name(method: Method) -> None:
     assert registry.METHODS[method.name]
-    assert method.solver in {"logistic", "sources", "gradient", "alternating", "none"}
+    assert method.solver in {
+        "logistic",
+        "discriminant",
+        "distilled",
+        "sources",
+        "gradient",
+        "alternating",
+        "none",
+    }
     assert method.looks_at in {"pixels", "facts"}
     assert method.paper
 
@@ -151,7 +163,7 @@ def test_teachers_have_no_say_in_what_is_told(method: Method, network: Network) 
 
 
 def test_trained_part_fits_its_solver(method: Method, network: Network) -> None:
-    if method.solver == "logistic":
+    if method.solver in {"logistic", "discriminant"}:
         assert isinstance(network, LinearProbe)
         return
     if method.solver == "none":

@@ -218,6 +218,33 @@ def test_what_cannot_be_read_is_refused(graph: Path) -> None:
         split_off(graph, TowerSource(graph.parent / "tower.safetensors", "no-owner"))
 
 
+def test_a_file_that_is_at_no_hub_is_told_in_words(graph: Path) -> None:
+    file = graph.parent / "tower.safetensors"
+    card = split_off(graph, TowerSource(file, origin="made up for this test"))
+    assert card.model_dump() == {
+        "hub": None,
+        "origin": "made up for this test",
+        "sha256": sha256_of(file),
+        "bytes": file.stat().st_size,
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ({}, "hub is null, so origin must say"),
+        ({"hub": HUB, "origin": "made up"}, "leave one of them out"),
+        ({"origin": "made up", "revision": "v2"}, "revision and file are of the hub"),
+        ({"origin": "two\nlines"}, "cannot be the tower's origin"),
+    ],
+)
+def test_a_source_that_makes_no_card_is_refused(graph: Path, names: dict[str, str], words: str) -> None:
+    before = graph.read_bytes()
+    with pytest.raises(ConfigError, match=words):
+        split_off(graph, TowerSource(graph.parent / "tower.safetensors", **names))
+    assert graph.read_bytes() == before
+
+
 def test_a_run_on_another_tower_keeps_its_package(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +273,18 @@ def test_a_run_on_another_tower_keeps_its_package(
         ["--tower", HUB],
         ["--tower-file", "weights.safetensors"],
         ["--tower-revision", "main"],
+        ["--tower-origin", "made up"],
+        ["--tower", HUB, "--tower-origin", "made up", "--tower-file", "weights.safetensors"],
+        ["--tower-origin", "made up", "--tower-file", "weights.safetensors", "--tower-revision", "v2"],
+        [
+            "--tower-origin",
+            "made up",
+            "--tower-file",
+            "weights.safetensors",
+            "--tower-hub-file",
+            "a.safetensors",
+        ],
+        ["--tower-origin", "made up", "--tower-file", "weights.safetensors", "--stage", "extractor"],
         ["--tower", HUB, "--tower-file", "weights.safetensors", "--stage", "extractor"],
     ],
 )
@@ -254,3 +293,30 @@ def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: list[st
     found = CliRunner().invoke(app, arguments)
     assert isinstance(found.exception, ConfigError)
     assert "--tower" in str(found.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--tower", HUB], {"hub": HUB, "revision": None, "file": None, "origin": None}),
+        (
+            ["--tower", HUB, "--tower-revision", "v2", "--tower-hub-file", "a.safetensors"],
+            {"hub": HUB, "revision": "v2", "file": "a.safetensors", "origin": None},
+        ),
+        (["--tower-origin", "made up"], {"hub": None, "revision": None, "file": None, "origin": "made up"}),
+    ],
+)
+def test_options_name_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], expected: dict[str, Any]
+) -> None:
+    seen: list[TowerSource] = []
+
+    def stop(*arguments: Any) -> None:
+        seen.append(arguments[-1])
+        raise ConfigError("seen enough")
+
+    monkeypatch.setattr(exporting, "export", stop)
+    arguments = ["export", str(tmp_path), "--data", "m.csv", "--out", str(tmp_path / "out"), *options]
+    found = CliRunner().invoke(app, [*arguments, "--tower-file", "weights.safetensors"])
+    assert str(found.exception) == "seen enough"
+    assert [source._asdict() for source in seen] == [{"path": Path("weights.safetensors"), **expected}]

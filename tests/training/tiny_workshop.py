@@ -16,7 +16,7 @@ from torch import nn
 from vestige.data.manifest import Row
 from vestige.methods.gensign.extractor import Extractor, ExtractorConfig
 from vestige.nn.clip_vision import ClipTower, ClipTowerConfig
-from vestige.nn.efficientnet_lite import EfficientNetLite0
+from vestige.nn.efficientnet_lite import EfficientNetLite0, LiteHead
 from vestige.nn.tiny_autoencoder import TinyAutoencoder
 
 # PyTorch's threads spin while they wait for each other: on a busy machine that costs minutes.
@@ -38,6 +38,8 @@ EXTRACTOR = {"width": 8, "blocks": 1, "groups": 4}
 MODELS: dict[str, dict[str, Any]] = {
     "clip-probe": TOWER,
     "feature-probe": {"features": [{"kind": "clip", "tower": TOWER}]},
+    "discriminant": {"features": [{"kind": "clip", "tower": TOWER, "layers": [1]}]},
+    "distilled": {"teacher": [{"kind": "clip", "tower": TOWER, "layers": [1]}], "taps": [10]},
     "attribution": {"features": [{"kind": "clip", "tower": TOWER}], "widths": [8, 4]},
     "gensign": {
         "rgb": {"tower": TOWER, "lora": {"layers": 1}},
@@ -93,11 +95,11 @@ def write_weights(folder: Path) -> Path:
     """Random starting weights under the names that the methods look for; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    trunk = EfficientNetLite0()
-    for module in trunk.modules():
+    trunk, last = EfficientNetLite0(), LiteHead()
+    for module in (*trunk.modules(), *last.modules()):
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)  # else nothing of the picture arrives at the last blocks
-    torch.save(trunk.state_dict(), folder / "efficientnet-lite0-random.pth")
+    torch.save(trunk.state_dict() | last.state_dict(), folder / "efficientnet-lite0-random.pth")
     autoencoder = TinyAutoencoder()
     torch.save(autoencoder.encoder.state_dict(), folder / "random_encoder.pth")
     torch.save(autoencoder.decoder.state_dict(), folder / "random_decoder.pth")

@@ -12,7 +12,7 @@ from vestige.evaluation.left_out import left_out_rows, score_left_out
 from vestige.evaluation.lock import only_one
 from vestige.evaluation.report import HTML, PAGE, write_report
 from vestige.evaluation.scores import read_scores
-from vestige.inference.card import ModelCard
+from vestige.inference.card import BAND_CHECK, ModelCard
 from vestige.inference.package import CARD, DEFAULT_MODEL, read_card
 from vestige.progress import Progress
 
@@ -85,6 +85,8 @@ def _run(options: BenchOptions, progress: Progress) -> None:
 def write_to_card(out: Path, package: Path) -> ModelCard:
     """Put the overall figures of a bench into the card of the package that it was the first model of.
 
+    They replace those of an earlier bench; what its export measured of the abstention band stays.
+
     Raises:
         ConfigError: the first model of the bench is another one.
     """
@@ -93,7 +95,7 @@ def write_to_card(out: Path, package: Path) -> ModelCard:
     if card.title != state.models[0]:
         raise ConfigError(f"{out}: its first model is {state.models[0]}, not {card.title}")
     pooled = {data.name: data.sample for data in state.sets if data.pooled}
-    results = []
+    results = [one for one in card.results if one.data.endswith(BAND_CHECK)]
     for entry in state.entries:
         single = entry.level is None and entry.family != "delivery"
         if entry.model == card.title and single and entry.data in pooled:

@@ -22,7 +22,7 @@ def run(model: str, source: Path | None, yes: bool) -> None:
 
     Raises:
         ConfigError: no consent was given.
-        ModelPackageError: no such model, or the tower cannot be had or is another file.
+        ModelPackageError: no such model, or the tower cannot be had, is at no hub or is another file.
     """
     notes = Console(file=sys.stderr)
     _, card = find_card(model)
@@ -38,7 +38,7 @@ def run(model: str, source: Path | None, yes: bool) -> None:
     if source is not None:
         _say(notes, f"copied to {take(card.tower, source)}")
         return
-    can_download(card.tower)
+    can_download(card.tower, model)
     _say(notes, f"{card.title} needs {describe(card.tower)}")
     _say(notes, f"from {url(card.tower)}")
     _say(notes, f"to   {cached(card.tower)}")
@@ -51,11 +51,11 @@ def for_scan(model: str, notes: Console) -> None:
     """Download what a model lacks, if anything; the user has agreed.
 
     Raises:
-        ModelPackageError: no such model, or the tower cannot be had or is another file.
+        ModelPackageError: no such model, or the tower cannot be had, is at no hub or is another file.
     """
     _, card = find_card(model)
     if card.tower is not None and locate(card.tower, strict=False) is None:
-        can_download(card.tower)
+        can_download(card.tower, model)
         _say(notes, f"fetching {describe(card.tower)}, from {url(card.tower)}")
         download(card.tower, notes)
 

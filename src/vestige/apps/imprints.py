@@ -96,8 +96,8 @@ def _run(options: ImprintsOptions, progress: Progress) -> None:
         print(f"left out, smaller than {side} pixels: {count} of {source}")
     if report.settings["seen"]:
         print(
-            f"The simulator was fitted to pictures of this split ({found.record['split']}); name another one "
-            "with --split to see how it does on pictures that it does not know."
+            f"The simulator was fitted to pictures of this split ({', '.join(_fitted_to(found))}); name "
+            "another one with --split to see how it does on pictures that it does not know."
         )
     for line in report.conclusion:
         print(line)
@@ -122,6 +122,12 @@ def _side(options: ImprintsOptions, found: "SimulatorRun") -> int:
     return options.side
 
 
+def _fitted_to(found: "SimulatorRun") -> list[str]:
+    """The split or splits whose pictures the simulator was fitted to."""
+    split = found.record["split"]
+    return [split] if isinstance(split, str) else split
+
+
 def _settings(options: ImprintsOptions, found: "SimulatorRun", side: int) -> dict[str, Any]:
     same = found.record["manifest_sha256"] == sha256_of(options.data)
     return {
@@ -131,7 +137,7 @@ def _settings(options: ImprintsOptions, found: "SimulatorRun", side: int) -> dic
         "manifest": options.data.name,
         "manifest_sha256": sha256_of(options.data),
         "split": options.split,
-        "seen": same and options.split in (EVERY, found.record["split"]),
+        "seen": same and options.split in (EVERY, *_fitted_to(found)),
         "pictures": options.pictures,
         "side": side,
         "seed": options.seed,

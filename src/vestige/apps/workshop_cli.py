@@ -12,7 +12,7 @@ from vestige.apps.needs import needs
 
 def register(app: typer.Typer) -> None:
     """Put the commands behind those that `app` has already."""
-    for command in (train, export, bench, spectra, ablate, deviations, overlays):
+    for command in (train, export, bench, spectra, ablate, deviations, overlays, choose):
         app.command()(command)
 
 
@@ -86,8 +86,17 @@ def export(
         ),
     ] = "",
     tower_file: Annotated[
-        Path | None, typer.Option(help="The file of these weights here, the same as at the hub.")
+        Path | None,
+        typer.Option(help="The file of these weights here; with --tower, the same as at the hub."),
     ] = None,
+    tower_origin: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Leave them out where no hub has this file: what it is and where it comes from, instead of "
+            "--tower. Users give the file themselves.",
+        ),
+    ] = "",
     tower_revision: Annotated[
         str, typer.Option(help="Branch, tag or commit at the hub.", show_default="main")
     ] = "",
@@ -102,10 +111,14 @@ def export(
         raise ConfigError(f"--stage takes detector or extractor, not {stage!r}")
     if stage == "detector" and recipe is not None:
         raise ConfigError("--recipe goes with --stage extractor only; a detector's run has its own")
-    if bool(tower) != bool(tower_file) or (not tower and (tower_revision or tower_hub_file)):
-        raise ConfigError("--tower and --tower-file go together; the other --tower options need both")
-    if stage == "extractor" and tower:
-        raise ConfigError("--tower goes with the stage detector only; an extractor has no frozen tower")
+    if tower and tower_origin:
+        raise ConfigError("--tower-origin is for a file that is at no hub: give it or --tower, not both")
+    if bool(tower or tower_origin) != bool(tower_file):
+        raise ConfigError("--tower-file goes together with --tower, or with --tower-origin if no hub has it")
+    if not tower and (tower_revision or tower_hub_file):
+        raise ConfigError("--tower-revision and --tower-hub-file need --tower: they are of a file at the hub")
+    if stage == "extractor" and tower_file is not None:
+        raise ConfigError("--tower-file goes with the stage detector only; an extractor has no frozen tower")
     _workshop()
     if stage == "extractor":
         from vestige.training.export_extractor import export_extractor
@@ -118,7 +131,7 @@ def export(
     source = None
     if tower_file is not None:
         source = TowerSource(
-            tower_file, tower, tower_revision or "main", tower_hub_file or "model.safetensors"
+            tower_file, tower or None, tower_revision or None, tower_hub_file or None, tower_origin or None
         )
     card = command(run, data, out, source)
     print(f"{out}: {card.title}")
@@ -472,6 +485,31 @@ def overlays(
     from vestige.apps import overlays as command
 
     command.run(command.OverlaysOptions(model, data, out, count, per_group, tower, pictures))
+
+
+def choose(
+    out: Annotated[Path, typer.Option(help="Folder of the comparison: held-out logits and the page.")],
+    run: Annotated[
+        list[Path] | None, typer.Argument(help="Finished runs of vestige train, in the order of the rows.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "",
+    beside: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The run that the others are compared with, by the name of its folder.",
+            show_default="the first",
+        ),
+    ] = "",
+) -> None:
+    """Compare finished runs by the groups that each of their folds had not seen (extra `train`).
+
+    No test set is needed. Without RUN, the page is made again from what OUT holds.
+    """
+    _workshop()
+    from vestige.apps import choose as command
+
+    command.run(command.ChooseOptions(run or [], out, title, beside))
 
 
 def _workshop() -> None:

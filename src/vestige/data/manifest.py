@@ -20,6 +20,7 @@ COLUMNS = (
     "license",
     "source",
     "category",
+    "kind",
     "picture",
     "compare_with",
     "mask",
@@ -43,6 +44,7 @@ class Row:
         member: "" where the file is the picture; "COLUMN/ROW" for bytes in a Parquet file, row from 0.
         source: where the rows of a group come from (repository, dataset, prompt list); "" if not known.
         category: what is shown, in the words of the data set (an ImageNet or LSUN class); "" if not known.
+        kind: what sort of picture it is ("photo", "screenshot", "art", ...); "" if not known.
         picture: rows with the same text derive from one original; "" means that it stands for itself.
         compare_with: for generated rows, the real groups they are officially compared with, split by ";";
             "" means all real rows.
@@ -70,6 +72,7 @@ class Row:
     changed: Path | None = None
     manipulation: str = ""
     sha256: str = ""
+    kind: str = ""
 
     def content(self) -> Path | bytes:
         """What a decoder takes: the file, or the bytes of the member.
@@ -80,16 +83,16 @@ class Row:
         return read_member(self.path, self.member) if self.member else self.path
 
 
-def read_manifest(path: str | Path, split: str | None = None) -> list[Row]:
+def read_manifest(path: str | Path, split: str | tuple[str, ...] | None = None) -> list[Row]:
     """Read a manifest, in its own order. Columns that it does not know are left alone.
 
     Args:
         path: CSV or Parquet with at least the columns `path` and `label`; paths are relative to its folder.
-        split: keep only rows of this split.
+        split: keep only rows of this split, or of these splits.
 
     Raises:
-        DataError: unreadable, a column missing, a label other than 0 or 1, a picture with both labels, no row
-            left.
+        DataError: unreadable, a column missing, a label other than 0 or 1, a picture with both labels, no
+            rows, or none of a split that is asked for.
     """
     path = Path(path)
     columns, values = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
@@ -98,13 +101,23 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[Row]:
         raise DataError(f"{path}: a manifest needs the columns path and label; {sorted(missing)} missing")
     found = [_row(path, number, row) for number, row in values]
     _refuse_contradictions(path, found)
-    rows = [row for row in found if split is None or row.split == split]
-    if not rows:
-        splits = sorted({row.split for row in found})
-        raise DataError(
-            f"{path}: no rows" + (f" of split {split!r}, only {splits}" if split is not None else "")
-        )
-    return rows
+    if split is None:
+        if not found:
+            raise DataError(f"{path}: no rows")
+        return found
+    wanted = (split,) if isinstance(split, str) else split
+    splits = {row.split for row in found}
+    for name in wanted:
+        if name not in splits:
+            raise DataError(f"{path}: no rows of split {name!r}, only {sorted(splits)}")
+    return [row for row in found if row.split in wanted]
+
+
+def split_words(split: str | Sequence[str]) -> str:
+    """Splits as texts name them: "split train", "splits train and dev"."""
+    if isinstance(split, str) or len(split) == 1:
+        return f"split {split if isinstance(split, str) else split[0]}"
+    return f"splits {', '.join(split[:-1])} and {split[-1]}"
 
 
 def write_manifest(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -239,6 +252,7 @@ def _row(path: Path, where: str, values: dict[str, Any]) -> Row:
         member=member,
         source=text("source") or text("source_repo"),
         category=text("category"),
+        kind=text("kind"),
         picture=text("picture"),
         compare_with=text("compare_with"),
         mask=path.parent / mask if mask else None,

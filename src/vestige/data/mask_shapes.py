@@ -177,7 +177,11 @@ def _one_piece(field: Field, area: float) -> Mask:
             low = middle
         else:
             high = middle
-    return largest_piece(highest(field, low))
+    small, large = largest_piece(highest(field, low)), largest_piece(highest(field, high))
+    # Where two pieces meet, the largest one jumps from far too small to too large.
+    if small.mean() * large.mean() < area**2 and small.mean() < 0.7 * area:
+        return large
+    return small
 
 
 def _centred(shape: Shape, rng: np.random.Generator) -> tuple[Coordinates, Coordinates]:

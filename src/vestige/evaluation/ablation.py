@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vestige.data.manifest import split_words
 from vestige.errors import ConfigError
 from vestige.evaluation import tables
 from vestige.evaluation.ablation_charts import Chart, curves, scatters
@@ -163,7 +164,7 @@ def _cells(record: Record, test: str, row: str, found: dict[str, Figure]) -> lis
 
 def _explained(record: Record, found: dict[str, Figures], whole: dict[str, Figures]) -> list[str]:
     train = record.train
-    split = f"the split {train.split} of {train.manifest}" if train.split else train.manifest
+    split = f"the {split_words(train.split)} of {train.manifest}" if train.split else train.manifest
     compared = [
         figure[name].minus
         for rows in whole.values()

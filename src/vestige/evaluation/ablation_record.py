@@ -26,11 +26,11 @@ class _Strict(BaseModel):
 
 
 class TrainRecord(_Strict):
-    """The pictures that rows choose from: a manifest by name, hash and split ("" if the recipe's)."""
+    """The pictures that rows choose from: a manifest by name, hash and split, or splits."""
 
     manifest: str
     manifest_sha256: str
-    split: str
+    split: str | list[str]
 
 
 class ConditionRecord(_Strict):

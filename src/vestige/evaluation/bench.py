@@ -23,8 +23,9 @@ from vestige.evaluation.metrics import pairings
 from vestige.evaluation.protocols import Condition, conditions
 from vestige.evaluation.published import published
 from vestige.evaluation.sample import sample
-from vestige.evaluation.scores import Scores, basis_of, read_scores
+from vestige.evaluation.scores import Scores, basis_of, read_scores, update_kinds
 from vestige.evaluation.scoring import Job, score
+from vestige.inference.card import OperatingPoint
 from vestige.inference.package import ModelPackage, load_package
 from vestige.progress import Progress
 
@@ -64,6 +65,7 @@ class Entry(_Strict):
     Attributes:
         basis: hash of what the scores follow from.
         seen: how many of the pictures come from generators or sources that the model was trained on.
+        operating_points: of the model's card.
     """
 
     file: str
@@ -74,6 +76,7 @@ class Entry(_Strict):
     level: float | None
     basis: str
     seen: int = 0
+    operating_points: list[OperatingPoint] = []
 
 
 class Bench(_Strict):
@@ -149,6 +152,7 @@ def bench(plan: Plan, out: Path) -> Bench:
         if entry.file not in done:
             score(job, entry.basis, out / "scores" / entry.file, plan.progress, plan.workers)
             done.add(entry.file)
+        update_kinds(out / "scores" / entry.file, {row.name: row.kind for row in job.rows})
         # After each file: the report of a killed bench shows what there is.
         state.entries = [entry for entry, _ in jobs if entry.file in done]
         save_bench(out, state)
@@ -241,6 +245,7 @@ def _entry(data: DataSet, rows: list[Row], marks: str, package: ModelPackage, co
         level=condition.level,
         basis=basis(package.card, marks, condition.title),
         seen=sum((row.label, row.group) in known for row in rows),
+        operating_points=package.card.operating_points,
     )
 
 

@@ -10,6 +10,7 @@ from vestige.errors import DataError
 from vestige.evaluation import metrics, tables
 from vestige.evaluation.audit import Audit
 from vestige.evaluation.bench import Bench, DataSet, audit_file, read_all
+from vestige.evaluation.kind_tables import by_kind
 from vestige.evaluation.metrics import Interval
 from vestige.evaluation.protocols import DeliverySummary, summarise
 from vestige.evaluation.protocols.delivery import AS_FOUND, way_conditions
@@ -19,6 +20,7 @@ from vestige.evaluation.protocols.delivery_summary import Share
 from vestige.evaluation.published import beside, published
 from vestige.evaluation.scores import Scores
 from vestige.evaluation.table import Table
+from vestige.inference.card import OperatingPoint
 
 Sweep = dict[str, list[tuple[float, str, list[Scores]]]]
 
@@ -93,6 +95,7 @@ def _protocol(state: Bench, data: DataSet, condition: str, kind: str, scores: li
         found += [tables.generators(scores), *(tables.by_generator(one) for one in scores)]
     if data.pooled:
         found += [tables.by_generator(first), tables.by_source(first)]
+        found += by_kind(first, _operating_points(state, first))
         if not np.isnan(first.probabilities).any():
             found.append(tables.reliability(first))
     found += tables.not_scored(scores)
@@ -102,6 +105,15 @@ def _protocol(state: Bench, data: DataSet, condition: str, kind: str, scores: li
         stated = {figure.metric for figure in published(data.benchmark)}
         found += [_published(data.benchmark, scores, metric) for metric in ("AP", "Acc") if metric in stated]
     return Chapter(f"{data.name}, {condition}", texts, found, scores, pooled=data.pooled)
+
+
+def _operating_points(state: Bench, scores: Scores) -> list[OperatingPoint]:
+    wanted = (scores.model, scores.data, scores.condition)
+    return next(
+        entry.operating_points
+        for entry in state.entries
+        if (entry.model, entry.data, entry.condition) == wanted
+    )
 
 
 def _sampled(data: DataSet) -> list[str]:

@@ -1,7 +1,7 @@
 """Per-picture scores, one Parquet file per model, data set and condition: what all tables are made of."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,10 @@ SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("format", pa.string()),
         ("deviation", pa.float64()),
+        ("kind", pa.string()),
     ]
 )
-LATER = "deviation"  # files from before this column are read as well
+LATER = ("deviation", "kind")  # files from before these columns are read as well
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Scores:
         thresholds: (low, high) in probability, the band that ships; from `high` on "likely generated".
         verdicts: values of `vestige.results.Verdict`, or "" where there are none.
         unreadable, left_out: (path, reason) of what has no score.
+        kinds: what sort of picture it is, "" where that is not known; empty where it is known of none.
     """
 
     model: str
@@ -79,6 +81,7 @@ class Scores:
     verdicts: list[str]
     unreadable: list[tuple[str, str]]
     left_out: list[tuple[str, str]]
+    kinds: list[str] = field(default_factory=list)
 
     @property
     def calls(self) -> npt.NDArray[np.str_]:
@@ -141,12 +144,39 @@ def read_scores(path: Path) -> Scores:
         DataError: unreadable, or not such a file.
     """
     try:
-        table = pq.read_table(path)
-        if [*(name for name in table.schema.names if name != LATER), LATER] != SCHEMA.names:
-            raise ValueError(f"its columns are {table.schema.names}")
-        return from_rows(table.to_pylist())
+        return from_rows(_rows(path))
     except Exception as error:  # pyarrow raises about anything on foreign bytes
         raise DataError(f"{path}: not a file of scores ({error})") from error
+
+
+def update_kinds(path: Path, kinds: Mapping[str, str]) -> None:
+    """Write the kinds of pictures into a file of scores that has others or none; all else stays.
+
+    Kinds have no part in the scores: a manifest that names other ones is no reason to score again.
+
+    Args:
+        kinds: path of a picture, as the file has it -> its kind, "" if not known.
+
+    Raises:
+        DataError: unreadable, or not such a file.
+    """
+    try:
+        rows = _rows(path)
+    except Exception as error:  # pyarrow raises about anything on foreign bytes
+        raise DataError(f"{path}: not a file of scores ({error})") from error
+    wanted = [kinds[row["path"]] for row in rows]
+    if wanted != [row.get("kind") or "" for row in rows]:
+        updated = (row | {"kind": kind} for row, kind in zip(rows, wanted, strict=True))
+        write_scores(path, updated, basis_of(path) or "")
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    table = pq.read_table(path)
+    names = [name for name in table.schema.names if name not in LATER]
+    if names != [name for name in SCHEMA.names if name not in LATER]:
+        raise ValueError(f"its columns are {table.schema.names}")
+    found: list[dict[str, Any]] = table.to_pylist()
+    return found
 
 
 def from_rows(rows: list[dict[str, Any]]) -> Scores:
@@ -158,6 +188,7 @@ def from_rows(rows: list[dict[str, Any]]) -> Scores:
     if len({(row["model"], row["data"], row["condition"]) for row in rows}) != 1:
         raise ValueError("rows of exactly one model, data set and condition are expected")
     good = [row for row in rows if row["status"] == SCORED]
+    kinds = [row.get("kind") or "" for row in good]
     return Scores(
         model=rows[0]["model"],
         data=rows[0]["data"],
@@ -173,6 +204,7 @@ def from_rows(rows: list[dict[str, Any]]) -> Scores:
         verdicts=[row["verdict"] or "" for row in good],
         unreadable=[(row["path"], row["reason"]) for row in rows if row["status"] == UNREADABLE],
         left_out=[(row["path"], row["reason"]) for row in rows if row["status"] == LEFT_OUT],
+        kinds=kinds if any(kinds) else [],
     )
 
 

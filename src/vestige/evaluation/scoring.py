@@ -136,6 +136,7 @@ def score_chunk(
             "group": row.group,
             "picture": row.picture,
             "compare_with": row.compare_with,
+            "kind": row.kind,
         }
         found.append(known | values)
     return found

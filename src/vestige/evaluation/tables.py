@@ -1,6 +1,7 @@
 """Tables from per-picture scores: the only way figures get into a report or the documentation."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -19,6 +20,7 @@ DRAWS = 1000
 MOST = 20_000_000  # drawn pictures in all
 VERDICTS = ("likely_generated", "inconclusive", "likely_real")
 NOTHING = "-"
+MANY = 40  # pictures of a generator that cannot be the worst by bad luck alone
 
 
 def ranking(found: Sequence[Scores]) -> Table:
@@ -65,21 +67,26 @@ def generators(found: Sequence[Scores]) -> Table:
     rows = []
     missing: set[str] = set()
     absent: set[str] = set()
+    large: list[str] = []
     for scores in found:
         over = _over_generators(scores)
         missing |= {f"{pair.generator} ({pair.generated} / {pair.real})" for pair in over.left_out}
         absent |= set(over.absent)
+        large.append(_worst_of_large(scores, over))
         rows.append(
             [
                 scores.model,
                 str(len(over.values)),
-                _text(over.mean),
+                text(over.mean),
                 _range(over.mean_other_generators),
                 over.worst or NOTHING,
-                _text(over.worst_value),
+                text(over.worst_value),
             ]
         )
     columns = ["model", "generators", "mean AUROC", "other generators", "worst generator", "its AUROC"]
+    if any(cell != NOTHING for cell in large):
+        columns.append(f"worst with at least {MANY} pictures")
+        rows = [[*row, cell] for row, cell in zip(rows, large, strict=True)]
     note = (
         "Each generator against the real pictures that its data set compares it with, or all of them; the "
         "mean gives every generator the same weight. The second interval also resamples generators."
@@ -91,6 +98,17 @@ def generators(found: Sequence[Scores]) -> Table:
             f" Real groups that generators are to be compared with and that are not here: {_names(absent)}."
         )
     return Table("Generators: mean and worst", columns, rows, note)
+
+
+def _worst_of_large(scores: Scores, over: metrics.Generators) -> str:
+    """The worst generator of at least `MANY` pictures and its figure."""
+    counts = Counter(group for group, label in zip(scores.groups, scores.labels, strict=True) if label)
+    values = {name: found for name, found in over.values.items() if counts[name] >= MANY}
+    if not values:
+        return NOTHING
+    # An undefined value is never hidden behind a better one.
+    name = min(values, key=lambda name: (not math.isnan(values[name].value), values[name].value))
+    return f"{name}: {text(values[name])}"
 
 
 def decisions(found: Sequence[Scores]) -> Table:
@@ -129,7 +147,7 @@ def decisions(found: Sequence[Scores]) -> Table:
         "A picture counts as called generated from the shipped threshold on; inconclusive ones count as "
         "called real here, and apart among the verdicts. ECE: expected calibration error in ten bins; its "
         "interval lies too high, since resampling adds noise that counts as error. 95 % intervals by group."
-        + _partly(found)
+        + partly(found)
     )
     return Table("Decisions at the shipped threshold", columns, rows, note)
 
@@ -161,11 +179,11 @@ def verdicts(found: Sequence[Scores]) -> Table:
         "most accused source",
     ]
     note = "Most accused: the source of at least 10 real pictures with the largest share called generated."
-    note += _partly(found)
+    note += partly(found)
     return Table("Verdicts as users get them", columns, rows, note)
 
 
-def _partly(found: Sequence[Scores]) -> str:
+def partly(found: Sequence[Scores]) -> str:
     """A sentence for the note of a table, if any model called a picture partly generated."""
     counts = [f"{int(scores.partly.sum())} of {scores.model}" for scores in found if scores.partly.any()]
     if not counts:
@@ -195,11 +213,11 @@ def by_generator(scores: Scores) -> Table:
     for pair in metrics.pairings(scores.labels, scores.groups, scores.compare_with):
         inside = (groups == pair.generator) & (scores.labels == 1)
         few = pair.generator in small
-        figure = "fewer than 10 pictures" if few else _text(over.values[pair.generator])
+        figure = "fewer than 10 pictures" if few else text(over.values[pair.generator])
         shares = [f"{(given[inside] == verdict).mean():.0%}" for verdict in VERDICTS]
         rows.append([pair.generator, str(pair.generated), str(pair.real), figure, *shares])
     columns = ["generator", "pictures", "real", "AUROC", "called generated", "inconclusive", "called real"]
-    note = "95 % intervals by picture." + _partly([scores])
+    note = "95 % intervals by picture." + partly([scores])
     return Table(f"{scores.model}, generator by generator", columns, rows, note)
 
 
@@ -225,7 +243,7 @@ def by_source(scores: Scores) -> Table:
         columns,
         rows,
         "Accused: at or above the shipped threshold; 95 % Wilson intervals of the share, as if the pictures "
-        "of a source were independent." + _partly([scores]),
+        "of a source were independent." + partly([scores]),
     )
 
 
@@ -360,7 +378,7 @@ def _cell(
     values: Values = getattr(scores, what)
     if not len(values) or np.isnan(values).any():
         return NOTHING
-    return _text(metrics.interval(metric, scores.labels, values, draws_of(scores).by_group), digits)
+    return text(metrics.interval(metric, scores.labels, values, draws_of(scores).by_group), digits)
 
 
 def _difference(scores: Scores, first: Scores) -> str:
@@ -397,7 +415,8 @@ def _part(scores: Scores, index: npt.NDArray[np.int64]) -> Scores:
     )
 
 
-def _text(interval: Interval, digits: int = 3) -> str:
+def text(interval: Interval, digits: int = 3) -> str:
+    """A figure with its interval, for a cell."""
     if math.isnan(interval.value):
         return NOTHING
     return f"{_number(interval.value, digits)} ({_range(interval, digits)})"

@@ -16,6 +16,8 @@ from pydantic import (
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+# Ends `Measured.data` of what export measures of the abstention band; a bench leaves these figures in place.
+BAND_CHECK = "band fitted without them"
 TOWER_MAP = "tower.json"  # which tensor of the tower's file each initialiser of the graph is
 
 
@@ -185,21 +187,43 @@ class TrainingSource(_Strict):
 
 
 class Tower(_Strict):
-    """Frozen weights that the package does not contain, a file at the Hugging Face hub.
+    """Frozen weights that the package does not contain: a file at the Hugging Face hub, or at none.
 
     Attributes:
-        hub: OWNER/NAME of the repository there.
-        revision: its branch, tag or commit.
-        file: path of the file in it.
+        hub: OWNER/NAME of the repository there; None: no hub has the file in these bytes.
+        origin: where no hub has it, what the file is and where it comes from: one sentence on one line.
+        revision: branch, tag or commit of the repository; a card without a hub does not say.
+        file: path of the file in it; as `revision`.
         sha256: of the file; nothing else is ever loaded.
         bytes: its size.
     """
 
-    hub: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+    hub: str | None = Field(None, pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+    # Is shown on terminals, so it must not bring escapes or lines of its own.
+    origin: str | None = Field(None, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\w[^\x00-\x1f\x7f-\x9f]*$")
     revision: str = Field("main", pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*$")
     file: str = Field("model.safetensors", pattern=r"^([A-Za-z0-9][\w.-]*/)*[A-Za-z0-9][\w.-]*\.safetensors$")
     sha256: Sha256
     bytes: int = Field(ge=1)
+
+    @model_serializer(mode="wrap")
+    def _only_what_it_has(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values = _without_none(handler(self), "origin")
+        # Without a hub, their defaults would name a file there.
+        left_out = ("revision", "file") if self.hub is None else ()
+        return {key: value for key, value in values.items() if key not in left_out}
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> "Tower":
+        if self.hub is None and self.origin is None:
+            raise ValueError("hub is null, so origin must say what the file is and where it comes from")
+        if self.hub is not None and self.origin is not None:
+            raise ValueError(
+                "origin is for a file that is at no hub, and hub is given: leave one of them out"
+            )
+        if self.hub is None and self.model_fields_set & {"revision", "file"}:
+            raise ValueError("revision and file are of the hub, and hub is null: leave them out")
+        return self
 
 
 class Training(_Strict):

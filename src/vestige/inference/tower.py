@@ -51,6 +51,8 @@ def megabytes(tower: Tower) -> str:
 
 def describe(tower: Tower) -> str:
     """Which tower it is and how large, in words."""
+    if tower.origin is not None:
+        return f"{tower.origin.strip(' .')}, {megabytes(tower)}"
     at = "" if tower.revision == "main" else f" at {tower.revision}"
     return f"{tower.file} of {tower.hub}{at}, {megabytes(tower)}"
 
@@ -61,8 +63,24 @@ def hub() -> str:
 
 
 def url(tower: Tower) -> str:
-    """From where it is downloaded."""
+    """From where it is downloaded.
+
+    Raises:
+        ValueError: it is at no hub.
+    """
+    if tower.hub is None:
+        raise ValueError("a tower that is at no hub has no address")
     return f"{hub()}/{tower.hub}/resolve/{quote(tower.revision, safe='')}/{quote(tower.file)}"
+
+
+def by_hand(model: str | Path) -> str:
+    """How a user gives the file of a tower that no hub has, in words.
+
+    Args:
+        model: name or folder of the package.
+    """
+    command = f"vestige fetch {shlex.quote(str(model))} --from FILE"
+    return f"give the file with {command} or put it into the folder that {TOWERS} names"
 
 
 def locate(tower: Tower, file: Path | None = None, *, strict: bool = True) -> Path | None:
@@ -87,9 +105,8 @@ def locate(tower: Tower, file: Path | None = None, *, strict: bool = True) -> Pa
     if is_tower(tower, kept):
         return kept
     if strict and kept.exists():
-        raise ModelPackageError(
-            f"{kept}: altered or damaged; remove it, or have it replaced by vestige fetch"
-        )
+        by = "vestige fetch" if tower.hub is not None else "vestige fetch MODEL --from FILE"
+        raise ModelPackageError(f"{kept}: altered or damaged; remove it, or have it replaced by {by}")
     return None
 
 
@@ -104,6 +121,11 @@ def require(tower: Tower, title: str, model: str | Path, file: Path | None = Non
         ModelPackageError: as `locate`, or the tower is not there.
     """
     found = locate(tower, file)
+    if found is None and tower.hub is None:
+        raise ModelPackageError(
+            f"{title}: its tower ({describe(tower)}) is not on this computer, and it is at no hub: "
+            f"{by_hand(model)}"
+        )
     if found is None:
         command = f"vestige fetch {shlex.quote(str(model))}"
         raise ModelPackageError(
@@ -171,8 +193,9 @@ def keep(tower: Tower, get: Callable[[Path], Path]) -> Path:
         with tempfile.TemporaryDirectory(prefix=".part-", dir=place.parent) as folder:
             found = get(Path(folder))
             if not is_tower(tower, found):
+                source = describe(tower) if tower.hub is None else url(tower)
                 raise ModelPackageError(
-                    f"{url(tower)}: another file than the one that the package was made with, its sha256 is "
+                    f"{source}: another file than the one that the package was made with, its sha256 is "
                     f"{sha256_of(found)[:12]}... and the card says {tower.sha256[:12]}...; nothing was kept"
                 )
             found.replace(place)

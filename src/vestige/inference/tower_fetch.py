@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vestige.errors import ModelPackageError
 from vestige.inference.card import Tower
-from vestige.inference.tower import hub, keep, url
+from vestige.inference.tower import by_hand, describe, hub, keep, url
 
 # By name, since they have moved between versions; the narrower ones first.
 REASONS = {
@@ -19,12 +19,19 @@ REASONS = {
 NETWORK = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
 
 
-def can_download(tower: Tower) -> None:
+def can_download(tower: Tower, model: str | Path = "MODEL") -> None:
     """Make sure that a download can be tried.
 
+    Args:
+        model: name or folder of the package, for the command that the message may name.
+
     Raises:
-        ModelPackageError: `huggingface_hub` is not installed.
+        ModelPackageError: the tower is at no hub, or `huggingface_hub` is not installed.
     """
+    if tower.hub is None:
+        raise ModelPackageError(
+            f"{describe(tower)}: it is at no hub, so nothing can be downloaded; {by_hand(model)}"
+        )
     if find_spec("huggingface_hub") is None:
         raise ModelPackageError(
             "downloading needs huggingface_hub, which is not installed: pip install 'vestige[hub]', "
@@ -38,21 +45,24 @@ def fetch(tower: Tower) -> Path:
     On a terminal, `huggingface_hub` shows a bar.
 
     Raises:
-        ModelPackageError: `huggingface_hub` is not installed, the hub cannot be reached or does not have the
-            file, the file is another one, or the cache folder cannot be written to. Nothing is kept then.
+        ModelPackageError: the tower is at no hub, `huggingface_hub` is not installed, the hub cannot be
+            reached or does not have the file, the file is another one, or the cache folder cannot be written
+            to. Nothing is kept then.
     """
     can_download(tower)
+    assert tower.hub is not None
+    repository = tower.hub
 
     def get(folder: Path) -> Path:
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
         try:
-            place = hf_hub_url(tower.hub, tower.file, revision=tower.revision, endpoint=hub())
+            place = hf_hub_url(repository, tower.file, revision=tower.revision, endpoint=hub())
             size = get_hf_file_metadata(place).size
             if size is None or size == tower.bytes:
                 return Path(
                     hf_hub_download(
-                        tower.hub,
+                        repository,
                         tower.file,
                         revision=tower.revision,
                         endpoint=hub(),

@@ -133,7 +133,8 @@ class Method:
         build: (config, folder with starting weights or None) -> network. None is for restoring a
             trained network: its weights follow from the checkpoint.
         solver: how the head is fitted: "logistic" or "sources" (convex), "gradient" (Lightning),
-            "alternating" (two halves in turn), or "none" for a method without training.
+            "alternating" (two halves in turn), "discriminant" (closed form),
+            "distilled" (gradients, then closed form), or "none" for a method without training.
         starting_weights: weights it starts from, with licence, as the card says it.
         weights_of: which of them a configuration really uses; None: all.
         map_output: whether the network has a map.

@@ -12,6 +12,8 @@ METHODS = {
     "attribution": "vestige.methods.attribution",
     "nirnet": "vestige.methods.nirnet",
     "gamma": "vestige.methods.gamma",
+    "discriminant": "vestige.methods.discriminant",
+    "distilled": "vestige.methods.distilled",
     "srm-statistics": "vestige.methods.references.srm_statistics",
     "fft-profile": "vestige.methods.references.fft_profile",
     "efficientnet-statistics": "vestige.methods.references.efficientnet_statistics",

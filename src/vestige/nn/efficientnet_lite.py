@@ -115,6 +115,43 @@ class EfficientNetLite0(nn.Module):
         return STEM_CHANNELS if tap == -1 else BLOCKS[tap][3]
 
 
+class LiteHead(nn.Module):
+    """The last convolution, 320 -> 1280 channels, and the mean over all positions."""
+
+    channels = 1280
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._conv_head = SameConv2d(BLOCKS[-1][3], self.channels, 1)
+        self._bn1 = _norm(self.channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the last block gives, [B, 320, H, W] -> [B, 1280]."""
+        return F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Work batch normalisations, with the statistics they have, into the convolutions before them, in place.
+
+    The same function in fewer steps, for blocks that are tuned with their statistics held fast.
+    """
+    for convolution, norm in (
+        ("_expand_conv", "_bn0"),
+        ("_depthwise_conv", "_bn1"),
+        ("_project_conv", "_bn2"),
+        ("_conv_head", "_bn1"),
+    ):
+        own, after = getattr(module, convolution, None), getattr(module, norm, None)
+        if not isinstance(own, nn.Conv2d) or not isinstance(after, nn.BatchNorm2d):
+            continue
+        assert after.running_var is not None
+        assert after.running_mean is not None
+        scale = after.weight.detach() / (after.running_var + after.eps).sqrt()
+        own.weight = nn.Parameter(own.weight.detach() * scale[:, None, None, None])
+        own.bias = nn.Parameter(after.bias.detach() - after.running_mean * scale)
+        setattr(module, norm, nn.Identity())
+
+
 def imagenet_weights(folder: Path) -> Path:
     """The file with the ImageNet weights in a folder of starting weights.
 

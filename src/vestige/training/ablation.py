@@ -102,9 +102,9 @@ class Ablation:
         return self.spec.title or f"Ablation of {name}"
 
     @property
-    def split(self) -> str:
+    def split(self) -> str | list[str]:
         """Of the training manifest, as the baseline has it."""
-        return recipe_of(self.recipes[self.spec.baseline], 0).data.split
+        return recipe_of(self.recipes[self.spec.baseline], 0).data.split_record
 
     def changed(self, row: str) -> Values:
         """What a row sets, by dotted key; its share of the pictures, too."""

@@ -133,12 +133,12 @@ def read_spec(path: Path) -> Spec:
         raise ConfigError(f"{path}: {'; '.join(wrong)}") from error
 
 
-def row_recipes(path: Path, spec: Spec, split: str | None = None) -> dict[str, Values]:
+def row_recipes(path: Path, spec: Spec, split: str | list[str] | None = None) -> dict[str, Values]:
     """The values of each row's recipe.
 
     Args:
         path: of the specification.
-        split: of the training manifest, in place of the recipe's.
+        split: of the training manifest, one or several, in place of the recipe's.
 
     Raises:
         ConfigError: the recipe cannot be read, or rows make no valid recipe; the message names them.

@@ -36,7 +36,7 @@ def stage_keys(recipe: Recipe, manifest: Path) -> dict[str, str]:
             "stage": stage.name,
             "config": config.model_dump(mode="json"),
             "seed": recipe.seed,
-            "split": recipe.data.split,
+            "split": recipe.data.split_record,
             "manifest": sha256_of(manifest),
             "before": keys,
         }

@@ -20,6 +20,7 @@ from vestige.inference.package import CARD, load_package
 from vestige.inference.session import Scores, Session
 from vestige.methods.base import Network
 from vestige.methods.nirnet.stage import NAME as SIMULATOR
+from vestige.training.band import measured_band, promised, within
 from vestige.training.calibration import (
     abstention,
     deviation_limit,
@@ -208,14 +209,23 @@ def _card(
     always = recipe.never_held_out()
     if always:
         stages += f"; none of {', '.join(always)}, which all of these models were fitted to"
+    pictures = recipe.data.pictures(facts["manifest"])
     calibration = fit_platt(
         held_out,
-        f"{recipe.data.split} split of {facts['manifest']}, {fitted} "
+        f"{pictures}, {fitted} "
         f"({recipe.calibration.used} of {recipe.calibration.folds} folds), {seen}, both classes weighing the "
         f"same{stages}",
     )
     points = operating_points(held_out, calibration)
-    data = f"{recipe.data.split} split of {facts['manifest']}"
+    parts = _localisation(recipe, run, calibration.data) if outputs.map is not None else None
+    limit, band = deviation_limit(held_out, recipe.package.deviation_quantile), recipe.calibration.band
+    results = []
+    if band is None:
+        unsure = abstention(held_out, calibration, points, limit)
+    else:
+        calibration, unsure = promised(held_out, calibration, band, limit)
+        results = measured_band(within(held_out, limit), band, pictures)
+    data = pictures
     if recipe.data.reconstruction is not None:
         autoencoder = recipe.data.reconstruction.autoencoder
         data += f"; {reconstructed} of its real pictures also after {autoencoder}, counted as generated"
@@ -249,10 +259,9 @@ def _card(
         outputs=outputs,
         calibration=calibration,
         operating_points=points,
-        localisation=_localisation(recipe, run, calibration.data) if outputs.map is not None else None,
-        abstention=abstention(
-            held_out, calibration, points, deviation_limit(held_out, package.deviation_quantile)
-        ),
+        localisation=parts,
+        abstention=unsure,
+        results=results,
         training=Training(
             recipe=_text(run / RECIPE),
             seed=recipe.seed,

@@ -20,18 +20,20 @@ PLACE = "tower.safetensors"  # where the graph says they are; nothing lies there
 
 
 class TowerSource(NamedTuple):
-    """A file of frozen weights, and under which name others can have it.
+    """A file of frozen weights, and under which name others can have it, or what it is if no hub has it.
 
     Attributes:
         path: of the file here.
-        hub, revision, file: of the same file at the Hugging Face hub, as in `vestige.inference.card.Tower`.
-            The hub is not asked.
+        hub, revision, file: of the same file at the Hugging Face hub, as in `vestige.inference.card.Tower`;
+            None: not said. The hub is not asked.
+        origin: what the file is and where it comes from, if it is at no hub.
     """
 
     path: Path
-    hub: str
-    revision: str = "main"
-    file: str = "model.safetensors"
+    hub: str | None = None
+    revision: str | None = None
+    file: str | None = None
+    origin: str | None = None
 
 
 def split_off(graph: Path, source: TowerSource) -> Tower:
@@ -43,7 +45,7 @@ def split_off(graph: Path, source: TowerSource) -> Tower:
         graph: the ONNX file, is rewritten.
 
     Raises:
-        ConfigError: name, revision or file are none that a card can hold.
+        ConfigError: name, revision, file or origin are none that a card can hold, or do not go together.
         DataError: less than half of the graph's bytes are tensors of `source`.
         ModelPackageError: its file cannot be read.
     """
@@ -75,21 +77,21 @@ def split_off(graph: Path, source: TowerSource) -> Tower:
 
 
 def _card(source: TowerSource) -> Tower:
+    names = {name: value for name, value in source._asdict().items() if name != "path" and value is not None}
     try:
-        return Tower(
-            hub=source.hub,
-            revision=source.revision,
-            file=source.file,
-            sha256=sha256_of(source.path),
-            bytes=source.path.stat().st_size,
+        return Tower.model_validate(
+            {**names, "sha256": sha256_of(source.path), "bytes": source.path.stat().st_size}
         )
     except OSError as error:
         raise DataError(f"{source.path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            raise ConfigError(f"the tower makes no card: {first['ctx']['error']}") from error
         raise ConfigError(
             f"{first['input']!r} cannot be the tower's {first['loc'][0]}: OWNER/NAME of a repository, a "
-            "branch, tag or commit, and the path of a .safetensors file in it are expected"
+            "branch, tag or commit, and the path of a .safetensors file in it are expected, or an origin in "
+            "words on one line"
         ) from error
 
 

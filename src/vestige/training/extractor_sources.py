@@ -147,7 +147,7 @@ def _of_stage(run: Path, manifest: Path, recipe: Recipe, path: Path) -> Extracto
     folder = run / EXTRACTOR
     _require_same_stage(json.loads(text_of(folder / STAGE)), recipe, config, path, manifest, folder)
     rows = [row for row in read_manifest(manifest, recipe.data.split) if row.label in LABELS[config.pictures]]
-    split = f"{recipe.data.split} split of {manifest.name}"
+    split = recipe.data.pictures(manifest.name)
     held_back = _figures(folder / HELD_BACK_FIGURES)
     names = {line["picture"] for line in held_back}
     trained = [row for row in rows if row.name not in names]
@@ -199,7 +199,7 @@ def _of_network(run: Path, manifest: Path, recipe: Recipe, path: Path) -> Extrac
         crop=recipe.data.patch,
         data=(
             f"together with a detector, on views of {recipe.data.patch} pixels of {len(rows)} pictures of "
-            f"the {recipe.data.split} split of {manifest.name}"
+            f"the {recipe.data.pictures(manifest.name)}"
         ),
         starting_weights=[],
         target="imprint",
@@ -221,7 +221,7 @@ def _require_same_stage(
         "method": recipe.method,
         "config": config.model_dump(mode="json"),
         "seed": recipe.seed,
-        "split": recipe.data.split,
+        "split": recipe.data.split_record,
     }
     other = [key for key, value in expected.items() if facts.get(key) != value]
     if other:

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from vestige.data.augment import ChainConfig
+from vestige.data.manifest import split_words
 from vestige.data.manipulations import ManipulationSet
 from vestige.errors import ConfigError
 from vestige.methods import registry
@@ -84,7 +85,7 @@ class DataSection(_Section):
     """What the network is shown in training.
 
     Attributes:
-        split: rows of the manifest that are used.
+        split: rows of the manifest that are used: of one split, or of several.
         patch: side of the patches in pixels, a multiple of 32; smaller views keep the largest multiple.
         per_group: at most so many pictures of each group, drawn by the recipe's seed; None: all.
         views: random passages through the chain for each picture.
@@ -95,7 +96,7 @@ class DataSection(_Section):
             processor has it, and rounds to three digits. Exported networks always compute in float32.
     """
 
-    split: str = "train"
+    split: str | tuple[str, ...] = "train"
     patch: int = Field(224, ge=64, multiple_of=32)
     per_group: int | None = Field(None, ge=1)
     views: int = Field(4, ge=1)
@@ -105,6 +106,26 @@ class DataSection(_Section):
     imprinting: Imprinting | None = None
     manipulation: Manipulating | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
+
+    @field_validator("split")
+    @classmethod
+    def _named_once(cls, split: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not split:
+            raise ValueError("name at least one split")
+        if not isinstance(split, str) and len(set(split)) < len(split):
+            raise ValueError(f"names a split twice: {', '.join(split)}")
+        return split
+
+    @property
+    def split_record(self) -> str | list[str]:
+        """`split` as records have it, which are JSON."""
+        return self.split if isinstance(self.split, str) else list(self.split)
+
+    def pictures(self, manifest: str) -> str:
+        """Which pictures of a manifest these are: "train split of M", "splits train and dev of M"."""
+        if isinstance(self.split, str):
+            return f"{self.split} split of {manifest}"
+        return f"{split_words(self.split)} of {manifest}"
 
     @model_validator(mode="after")
     def _one_source(self) -> "DataSection":
@@ -135,6 +156,18 @@ class AlternatingSection(_Section):
     rounds_per_checkpoint: int = Field(50, ge=1)
 
 
+class DiscriminantSection(_Section):
+    """Of the discriminant solver (`vestige.training.discriminant`).
+
+    Attributes:
+        between: what scatter between the sources of a class costs, in units of scatter within a source.
+        shrinkage: how much of a sphere is added to the scatter: 1 is as much as the scatter itself.
+    """
+
+    between: float = Field(10.0, ge=0)
+    shrinkage: float = Field(0.3, gt=0)
+
+
 class FitSection(_Section):
     """How the head is fitted.
 
@@ -150,6 +183,7 @@ class FitSection(_Section):
         precision: of the gradient solver, Lightning's word for it.
         averaging: weight of the newest step in the running average of the weights that is kept.
         alternating: of the alternating solver, which takes `batch` from here and nothing else.
+        discriminant: of the discriminant solver, which takes nothing else from here.
     """
 
     seed: int | None = Field(None, ge=0)
@@ -165,13 +199,37 @@ class FitSection(_Section):
     averaging: float = Field(0.01, gt=0, le=1)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     alternating: AlternatingSection = AlternatingSection()
+    discriminant: DiscriminantSection = DiscriminantSection()
+
+
+class BandSection(_Section):
+    """What the abstention band promises of pictures that get a verdict (`vestige.training.band`).
+
+    A false accusation weighs more than a miss, so fewer of them are allowed.
+
+    Attributes:
+        accused: of the real pictures with a verdict, the largest share that is called generated.
+        missed: of the generated pictures with a verdict, the largest share that is called real.
+        confidence: None: the shares hold for the next picture on average; else their one-sided upper bounds
+            of this confidence must keep to them (Clopper and Pearson, 1934), which asks for more pictures.
+    """
+
+    accused: float = Field(0.05, gt=0, lt=1)
+    missed: float = Field(0.10, gt=0, lt=1)
+    confidence: float | None = Field(None, ge=0.5, lt=1)
 
 
 class CalibrationSection(_Section):
-    """Groups are dealt into `folds`; for `used` of them a model is fitted without the fold and scores it."""
+    """Groups are dealt into `folds`; for `used` of them a model is fitted without the fold and scores it.
+
+    Attributes:
+        band: what the abstention band promises; None: it lies between the operating point at 5 % and where
+            10 % of all generated pictures lie.
+    """
 
     folds: int = Field(5, ge=2)
     used: int = Field(5, ge=1)
+    band: BandSection | None = None
 
     @model_validator(mode="after")
     def _enough(self) -> "CalibrationSection":

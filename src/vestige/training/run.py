@@ -34,7 +34,7 @@ from vestige.errors import ConfigError, DataError
 from vestige.methods import registry
 from vestige.methods.base import Network
 from vestige.progress import Progress
-from vestige.training import alternating, fixed, logistic, sources
+from vestige.training import alternating, discriminant, distilled, fixed, logistic, sources
 from vestige.training.cache import build_cache, facts_of
 from vestige.training.examples import Examples, RowScore, label_views, score_rows, with_truth
 from vestige.training.features import fingerprint
@@ -60,6 +60,8 @@ SOLVERS: dict[str, Fit] = {
     "logistic": logistic.fit,
     "sources": sources.fit,
     "alternating": alternating.fit,
+    "discriminant": discriminant.fit,
+    "distilled": distilled.fit,
     "none": fixed.fit,
 }
 
@@ -216,7 +218,7 @@ def used_rows(recipe: Recipe, manifest: Path) -> list[Row]:
     """The rows of a manifest that a recipe trains on.
 
     Raises:
-        DataError: the manifest cannot be read, or has no such split.
+        DataError: the manifest cannot be read, or has no rows of a split.
     """
     return capped(read_manifest(manifest, recipe.data.split), recipe.data.per_group, recipe.seed)
 

@@ -223,7 +223,7 @@ def record_of(recipe: Recipe, name: str, manifest: Path, task: Task | Measuremen
         "stage": stage.name,
         "config": config.model_dump(mode="json"),
         "seed": recipe.seed,
-        "split": recipe.data.split,
+        "split": recipe.data.split_record,
         "manifest": manifest.name,
         "manifest_sha256": sha256_of(manifest),
         "starting_weights_sha256": starting_sha256(task),
