@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vestige.images.spectrum import BLOCK, Peak, chance, peaks, power_spectrum, rings
@@ -57,11 +57,13 @@ def test_small_planes_have_a_spectrum_of_the_same_size(size: tuple[int, int]) ->
 
 @settings(max_examples=15, deadline=None)
 @given(x=st.floats(0.04, 0.46), y=st.floats(-0.46, 0.46))
+@example(x=0.25, y=0.40821073)
 def test_a_wave_is_found_at_its_frequency(x: float, y: float) -> None:
     found = power_spectrum(noise(3) + 2 * wave(x, y))
     first = peaks(found)[0]
-    assert abs(first.x - x) <= 0.5001 / BLOCK
-    assert abs(first.y - y) <= 0.5001 / BLOCK
+    # Halfway between two frequencies the noise decides which one is the peak.
+    assert abs(first.x - x) <= 0.52 / BLOCK
+    assert abs(first.y - y) <= 0.52 / BLOCK
     row, column = round(first.y * BLOCK) + 128, round(first.x * BLOCK) + 128
     around = found.power[row - 4 : row + 5, column - 4 : column + 5]
     # Half of the wave's power, the other half being at (-x, -y); and the noise's own.
