@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from tiny_workshop import TOWER, write_clip, write_weights
 from torch import nn
 
@@ -122,3 +123,9 @@ def test_labels_reach_the_embedding_only_if_asked(weights: Path, labels: bool) -
     output.logit.sum().backward()
     assert network.linear.weight.grad is not None
     assert (network.last._conv_head.weight.grad is not None) == labels
+
+
+@pytest.mark.parametrize("taps", [(4, 10), (10, 16), (15, 10), (10, 10)])
+def test_taps_that_are_not_tuned_are_refused(taps: tuple[int, ...]) -> None:
+    with pytest.raises(ValidationError, match="taps must ascend from above frozen"):
+        DistilledConfig(frozen=4, taps=taps)

@@ -278,7 +278,7 @@ def versions() -> dict[str, str]:
 def _learned_from(recipe: Recipe, views: int) -> int:
     """Views that the solver went through."""
     method, _ = recipe.parts()
-    return recipe.fit.steps * recipe.fit.batch if method.solver == "gradient" else views
+    return recipe.fit.steps * recipe.fit.batch if method.solver in ("gradient", "distilled") else views
 
 
 def _claim(folder: Path, claim: dict[str, str]) -> None:

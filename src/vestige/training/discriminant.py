@@ -23,7 +23,7 @@ from vestige.errors import ConfigError
 from vestige.methods.base import Network
 from vestige.methods.references.probe import LinearProbe
 from vestige.progress import Progress
-from vestige.training.examples import Examples, batches
+from vestige.training.examples import Examples, batches, embedded
 from vestige.training.recipe import Recipe
 
 Floats = npt.NDArray[np.float64]
@@ -56,13 +56,7 @@ def fit_last_layer(
     network: Network, examples: Examples, chosen: npt.NDArray[np.bool_], recipe: Recipe
 ) -> None:
     """Fit the last layer of any network alone, on what it sees, in place."""
-    network.eval()
-    parts, order = [], []
-    with torch.inference_mode():
-        for features, views in batches(examples, chosen):
-            parts.append(network.embed(*features).numpy())
-            order.append(views)
-    index, seen = np.concatenate(order), np.concatenate(parts)
+    seen, index = embedded(network, examples, chosen)
     labels, weights = examples.labels[index], examples.weights[index]
     options = recipe.fit.discriminant
     found = direction(seen, labels, examples.groups[index], weights, options.between, options.shrinkage)

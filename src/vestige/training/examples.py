@@ -179,6 +179,19 @@ def batches(
             yield tensors(bucket, part), bucket.views[part]
 
 
+def embedded(
+    network: Network, examples: Examples, chosen: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """What the last layer sees of all chosen views, [N, D], and their indices in the plan; in eval mode."""
+    network.eval()
+    parts, order = [], []
+    with torch.inference_mode():
+        for features, views in batches(examples, chosen):
+            parts.append(network.embed(*features).numpy())
+            order.append(views)
+    return np.concatenate(parts), np.concatenate(order)
+
+
 def tensors(bucket: Bucket, members: npt.NDArray[np.int64]) -> tuple[Tensor, ...]:
     """Features of some members of a bucket as float32 tensors, images channels last."""
     found = (torch.from_numpy(feature[members]).float() for feature in bucket.features)

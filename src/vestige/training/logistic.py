@@ -11,7 +11,7 @@ from vestige.errors import ConfigError
 from vestige.methods.base import Network
 from vestige.methods.references.probe import LinearProbe
 from vestige.progress import Progress
-from vestige.training.examples import Examples, batches
+from vestige.training.examples import Examples, batches, embedded
 from vestige.training.recipe import Recipe
 
 
@@ -42,16 +42,10 @@ def fit_last_layer(
     network: Network, examples: Examples, chosen: npt.NDArray[np.bool_], recipe: Recipe
 ) -> None:
     """Fit the last layer alone, by logistic regression on what it sees, in place."""
-    network.eval()
-    parts, order = [], []
-    with torch.inference_mode():
-        for features, views in batches(examples, chosen):
-            parts.append(network.embed(*features).numpy())
-            order.append(views)
-    index = np.concatenate(order)
+    seen, index = embedded(network, examples, chosen)
     solver = LogisticRegression(C=recipe.fit.inverse_penalty, max_iter=500, random_state=recipe.seed)
     weights = examples.weights[index]
-    solver.fit(np.concatenate(parts), examples.labels[index], sample_weight=weights / weights.mean())
+    solver.fit(seen, examples.labels[index], sample_weight=weights / weights.mean())
     with torch.no_grad():
         network.linear.weight.copy_(torch.from_numpy(solver.coef_))
         network.linear.bias.copy_(torch.from_numpy(solver.intercept_))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from vestige.methods.base import FrozenPart, Network, Output
@@ -48,6 +48,13 @@ class DistilledConfig(BaseModel):
     weight: float = Field(1.0, ge=0)
     labels: bool = False
     dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _tuned(self) -> "DistilledConfig":
+        taps = list(self.taps)
+        if taps != sorted(set(taps)) or (taps and not self.frozen < taps[0] <= taps[-1] <= LAST):
+            raise ValueError(f"taps must ascend from above frozen ({self.frozen}) to {LAST}, got {taps}")
+        return self
 
 
 class Distilled(Network):
@@ -151,7 +158,9 @@ class Distilled(Network):
 
     def _embedding(self, activations: Tensor) -> Tensor:
         config = self.config
-        *found, last = self.trunk.resume(activations, config.frozen + 1, tuple(sorted({*config.taps, LAST})))
+        *found, last = self.trunk.resume(
+            activations, config.frozen + 1, (*(tap for tap in config.taps if tap != LAST), LAST)
+        )
         tapped = [*found, last] if LAST in config.taps else found
         return torch.cat([self.last(last), *map(mean_and_deviation, (activations, *tapped))], 1)
 
