@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from bench_set import write_format_reader, write_package, write_pictures
 
-from vestige.apps.bench import write_to_card
+from vestige.apps.bench_card import write_to_card, write_to_twin
 from vestige.errors import ConfigError, DataError
 from vestige.evaluation import scoring, tables
 from vestige.evaluation.bench import Plan, bench, read_bench
@@ -315,6 +316,45 @@ def test_figures_get_into_the_card(tmp_path: Path) -> None:
     assert results[0].low <= results[0].value <= results[0].high
     with pytest.raises(ConfigError, match=r"first model is brightness 1\.0, not other 1\.0"):
         write_to_card(out, write_package(tmp_path / "b", "other"))
+
+
+def with_recipe(package: Path, split: object, version: str, penalty: float = 0.01) -> Path:
+    """The package as if a recipe on some splits had made it."""
+    recipe = {
+        "method": "srm-statistics",
+        "data": {"split": split},
+        "fit": {"inverse_penalty": penalty},
+        "package": {"name": "brightness", "version": version, "summary": "-", "failure_modes": ["-"]},
+    }
+    card = json.loads((package / "card.json").read_text())
+    card["version"] = version
+    card["training"] |= {"recipe": yaml.safe_dump(recipe), "data": f"{split} of set.csv"}
+    (package / "card.json").write_text(json.dumps(card))
+    return package
+
+
+def test_figures_get_into_the_card_of_a_twin_that_learned_from_more(tmp_path: Path) -> None:
+    data, out = write_pictures(tmp_path / "set"), tmp_path / "bench"
+    package = with_recipe(write_package(tmp_path / "a"), "train", "1.0-train")
+    bench(plan(data, package), out)
+    measured = write_to_card(out, package)
+    twin = with_recipe(write_package(tmp_path / "b"), ["train", "dev"], "1.0")
+    write_to_twin(out, measured, twin)
+    card = load_package(twin).card
+    assert (card.version, card.training.data) == ("1.0", "['train', 'dev'] of set.csv")
+    for own, theirs in zip(card.results, measured.results, strict=True):
+        assert (
+            own.data
+            == f"{theirs.data}; figures of brightness 1.0-train, the same recipe on the train of set.csv"
+        )
+        assert own.model_copy(update={"data": theirs.data}) == theirs
+    other = with_recipe(write_package(tmp_path / "c"), ["train", "dev"], "1.0", penalty=0.02)
+    before = (other / "card.json").read_bytes()
+    with pytest.raises(ConfigError, match=r"brightness 1\.0 and brightness 1\.0-train differ in more"):
+        write_to_twin(out, measured, other)
+    assert (other / "card.json").read_bytes() == before
+    with pytest.raises(ConfigError, match=r"first model is brightness 1\.0-train, not brightness 1\.0"):
+        write_to_twin(out, card, twin)
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from bench_set import write_package, write_pictures
 from score_samples import made_up, scores_of
 from sklearn.metrics import roc_auc_score
 
-from vestige.apps.bench import write_to_card
+from vestige.apps.bench_card import write_to_card
 from vestige.data.manifest import read_manifest, write_manifest
 from vestige.errors import DataError
 from vestige.evaluation import scoring, tables

@@ -21,7 +21,6 @@ from vestige.methods.frozen_features import (
     notes_of,
 )
 from vestige.nn.clip_vision import ClipTower, ClipTowerConfig, TowerLayers
-from vestige.nn.efficientnet_lite import EfficientNetLite0
 from vestige.training.features import fingerprint
 
 pytest.importorskip("transformers")
@@ -162,7 +161,7 @@ MIXED = [
     clip(final="pooled", layers=[0, 2], tokens=["mean", "class"]),
     clip(),
     vit(layers=[1], tokens=["class", "mean"]),
-    READER.validate_python({"kind": "efficientnet", "taps": [3, 0]}),
+    READER.validate_python({"kind": "efficientnet", "taps": [3, 0], "correlations": [1, 0]}),
 ]
 
 
@@ -172,7 +171,7 @@ def test_several_towers_stand_side_by_side() -> None:
         32 + 4 * 32,
         16,
         32 + 2 * 32,
-        2 * (EfficientNetLite0.channels(0) + EfficientNetLite0.channels(3)),
+        2 * (16 + 40) + 16 * 15 // 2 + 24 * 23 // 2,
     ]
     assert features.width == sum(widths)
     found = said(features, images())
@@ -265,7 +264,8 @@ def test_notes_name_what_is_started_from() -> None:
         ({"kind": "clip", "tower": SHAPE, "layers": [1, 1]}, "layers lists something twice"),
         ({"kind": "clip", "layers": [1], "tokens": ["mean", "mean"]}, "tokens lists something twice"),
         ({"kind": "clip", "layers": [1], "tokens": []}, "tokens"),
-        ({"kind": "efficientnet", "taps": []}, "taps"),
+        ({"kind": "efficientnet", "taps": []}, "at least one tap or block of correlations"),
+        ({"kind": "efficientnet", "correlations": [2, 2]}, "correlations lists something twice"),
         ({"kind": "efficientnet", "taps": [16]}, "taps"),
         ({"kind": "transformers"}, "tower"),
         ({"kind": "transformers", "tower": {"config": VIT}, "final": None}, "at least one output"),

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from vestige.nn.statistics import Standardise, mean_and_deviation
+from vestige.nn.statistics import Standardise, channel_correlations, mean_and_deviation
 
 
 def test_mean_and_deviation_are_numpys() -> None:
@@ -13,10 +13,31 @@ def test_mean_and_deviation_are_numpys() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+def test_correlations_are_numpys() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(3, 200, (2, 5, 6, 7))  # deviations far above the floor of 1e-3
+    found = channel_correlations(torch.from_numpy(features)).numpy()
+    for picture, expected in zip(features, found, strict=True):
+        full = np.corrcoef(picture.reshape(5, -1))
+        by_hand = [full[i, j] for i in range(5) for j in range(i + 1, 5)]
+        np.testing.assert_allclose(expected, by_hand, atol=1e-4)
+
+
+def test_a_dead_channel_is_correlated_with_none() -> None:
+    features = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    features[:, 1] = 0.25
+    first_second, first_third, second_third = channel_correlations(features)[0].tolist()
+    assert first_second == second_third == 0
+    assert abs(first_third) > 0.01
+
+
 def test_flat_patch_has_a_finite_gradient() -> None:
     features = torch.full((1, 2, 4, 4), 0.5, requires_grad=True)
     mean_and_deviation(features).sum().backward()
     assert features.grad is not None
+    assert torch.isfinite(features.grad).all()
+    features.grad = None
+    channel_correlations(features).sum().backward()
     assert torch.isfinite(features.grad).all()
 
 

@@ -117,6 +117,14 @@ def test_flat_pictures_have_small_and_finite_deviations() -> None:
     np.testing.assert_allclose(found[0, 0, 2], 1e-4, rtol=1e-2)
 
 
+@pytest.mark.parametrize("taps", [(0,), (2,), (1, 3)])
+def test_class_tokens_alone_are_the_same(taps: tuple[int, ...]) -> None:
+    network = tower()
+    found = said(TowerLayers(network, taps, class_only=True), images())
+    assert found.shape == (3, len(taps), 1, 32)
+    torch.testing.assert_close(found, said(TowerLayers(network, taps), images())[:, :, :1])
+
+
 def test_modules_are_shared_with_the_tower() -> None:
     network = tower()
     layers = TowerLayers(network, (1,))
@@ -128,4 +136,6 @@ def test_modules_are_shared_with_the_tower() -> None:
 
 def test_descriptions_tell_layers_apart() -> None:
     network = tower()
-    assert len({TowerLayers(network, taps).description for taps in [None, (1,), (1, 2)]}) == 3
+    described = {TowerLayers(network, taps).description for taps in [None, (1,), (1, 2)]}
+    described.add(TowerLayers(network, (1, 2), class_only=True).description)
+    assert len(described) == 4

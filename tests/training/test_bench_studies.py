@@ -30,6 +30,7 @@ NOTHING: dict[str, Any] = {
     "leave_one_out": False,
     "fractions": [],
     "card": None,
+    "twin": None,
 }
 
 

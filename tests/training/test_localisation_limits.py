@@ -9,7 +9,7 @@ from vestige.errors import DataError
 from vestige.inference.verdict import calibrate
 from vestige.training.held_out_maps import HeldOutMaps, read_maps, write_maps
 from vestige.training.localisation import localisation
-from vestige.training.recipe import PartSection
+from vestige.training.package_recipe import PartSection
 
 CELLS = 100
 SECTION = PartSection(minimum_share=0.1, maximum_share=0.8, fpr=0.02, whole_called_part=0.1)

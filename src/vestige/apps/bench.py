@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vestige.apps.bench_card import write_to_card, write_to_twin
 from vestige.data.manifest import sha256_of
 from vestige.errors import ConfigError
-from vestige.evaluation import tables
-from vestige.evaluation.bench import DataSet, Plan, bench, read_bench
+from vestige.evaluation.bench import DataSet, Plan, bench
 from vestige.evaluation.left_out import left_out_rows, score_left_out
 from vestige.evaluation.lock import only_one
 from vestige.evaluation.report import HTML, PAGE, write_report
-from vestige.evaluation.scores import read_scores
-from vestige.inference.card import BAND_CHECK, ModelCard
-from vestige.inference.package import CARD, DEFAULT_MODEL, read_card
+from vestige.inference.package import DEFAULT_MODEL, find_card
 from vestige.progress import Progress
 
 if TYPE_CHECKING:
@@ -42,6 +40,7 @@ class BenchOptions:
     leave_one_out: bool
     fractions: list[float]
     card: Path | None
+    twin: Path | None
 
 
 def run(options: BenchOptions) -> None:
@@ -78,38 +77,15 @@ def _run(options: BenchOptions, progress: Progress) -> None:
     write_report(options.out, _folders(options) if options.thumbnails else None)
     if options.card is not None:
         write_to_card(options.out, options.card)
+    if options.twin is not None:
+        write_to_twin(options.out, find_card(options.models[0])[1], options.twin)
     print(options.out / PAGE)
     print(options.out / HTML)
 
 
-def write_to_card(out: Path, package: Path) -> ModelCard:
-    """Put the overall figures of a bench into the card of the package that it was the first model of.
-
-    They replace those of an earlier bench; what its export measured of the abstention band stays.
-
-    Raises:
-        ConfigError: the first model of the bench is another one.
-    """
-    state = read_bench(out)
-    card = read_card(package)
-    if card.title != state.models[0]:
-        raise ConfigError(f"{out}: its first model is {state.models[0]}, not {card.title}")
-    pooled = {data.name: data.sample for data in state.sets if data.pooled}
-    results = [one for one in card.results if one.data.endswith(BAND_CHECK)]
-    for entry in state.entries:
-        single = entry.level is None and entry.family != "delivery"
-        if entry.model == card.title and single and entry.data in pooled:
-            scores = read_scores(out / "scores" / entry.file)
-            most = pooled[entry.data]
-            some = f", at most {most} pictures of each class" if most is not None else ""
-            known = f", {entry.seen} pictures from sources it was trained on" if entry.seen else ""
-            results += tables.measured(scores, f"{entry.data}, {entry.condition}{some}{known}")
-    updated = card.model_copy(update={"results": results})
-    (package / CARD).write_text(updated.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return updated
-
-
 def _check(options: BenchOptions) -> None:
+    if options.twin is not None and not options.models:
+        raise ConfigError("--twin needs --model: the package whose figures its twin is given")
     studies = options.leave_one_out or bool(options.fractions)
     if studies and (not options.recipes or options.train is None):
         raise ConfigError("--leave-one-out and --fraction train a model: they need --recipe and --train")

@@ -235,15 +235,18 @@ def fetch(
 def models() -> None:
     """List the models that came with this installation."""
     from vestige.inference.package import (
+        find_card,
         load_extractor_package,
-        load_package,
         shipped_extractors,
         shipped_models,
     )
 
     for name in shipped_models():
-        card = load_package(name).card
+        # Not the whole package: its tower need not be here.
+        _, card = find_card(name)
         print(f"{card.title} (detector): {card.summary}")
+        if card.quantisation is not None:
+            print(f"  {card.quantisation.describe()}")
     for name in shipped_extractors():
         extractor = load_extractor_package(name).card
         print(f"{extractor.title} (extractor, for inspect --signature): {extractor.summary}")

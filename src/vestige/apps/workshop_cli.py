@@ -191,6 +191,13 @@ def bench(
     card: Annotated[
         Path | None, typer.Option(help="Write the first model's figures into this package's card.")
     ] = None,
+    twin: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the first model's figures into the card of this package, too, which was trained by "
+            "the same recipe on other splits."
+        ),
+    ] = None,
     redo: Annotated[bool, typer.Option("--redo", help="Score again what has scores already.")] = False,
 ) -> None:
     """Score models on labelled data under named protocols and write a report (needs the extra `train`).
@@ -221,6 +228,7 @@ def bench(
             leave_one_out=leave_one_out,
             fractions=fraction or [],
             card=card,
+            twin=twin,
         )
     )
 

@@ -19,6 +19,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Ends `Measured.data` of what export measures of the abstention band; a bench leaves these figures in place.
 BAND_CHECK = "band fitted without them"
 TOWER_MAP = "tower.json"  # which tensor of the tower's file each initialiser of the graph is
+TOWER_SCALES = "tower-scales.safetensors"  # by what those of the tower's tensors are scaled that become int8
 
 
 class _Strict(BaseModel):
@@ -226,6 +227,37 @@ class Tower(_Strict):
         return self
 
 
+class Quantisation(_Strict):
+    """Large matrices of the graph that are multiplied in 8 bits instead of float32.
+
+    Attributes:
+        levels: the largest weight of a column is this many steps, the smallest as many below zero. With 63 no
+            processor saturates; with 127 x86 processors without VNNI may, and give other scores.
+        pictures: on how many pictures the ranges of the activations were found; they are fixed, so the score
+            of a view does not depend on its batch.
+        kept: large layers that stay in float32.
+        error: root mean square difference of the logits from those in float32, over the same pictures, in
+            standard deviations of the latter.
+    """
+
+    weights: Literal["int8"] = "int8"
+    levels: int = Field(ge=1, le=127)
+    activations: Literal["uint8"] = "uint8"
+    pictures: int = Field(ge=1)
+    kept: list[str] = []
+    error: float = Field(ge=0, allow_inf_nan=False)
+
+    def describe(self) -> str:
+        """In words, on one line."""
+        layers = f"{len(self.kept)} large {'layer' if len(self.kept) == 1 else 'layers'}"
+        kept = f", {layers} kept in float32" if self.kept else ""
+        return (
+            f"{self.weights} weights from -{self.levels} to {self.levels}, {self.activations} activations "
+            f"with ranges from {self.pictures} pictures{kept}; logits differ from float32 by "
+            f"{self.error:.2g} of their standard deviation"
+        )
+
+
 class Training(_Strict):
     """How the model was made."""
 
@@ -306,6 +338,7 @@ class ModelCard(PackageCard):
 
     Attributes:
         tower: the frozen weights that the package does without; None: all of them are in the graph.
+        quantisation: what is multiplied in 8 bits; None: all is in float32.
         localisation: how the map becomes a verdict on parts; None: its map, if it has one, is only shown.
     """
 
@@ -324,16 +357,19 @@ class ModelCard(PackageCard):
     abstention: Abstention
     results: list[Measured] = []
     tower: Tower | None = None
+    quantisation: Quantisation | None = None
     localisation: Localisation | None = None
 
     @model_serializer(mode="wrap")
     def _only_if_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_none(handler(self), "tower", "localisation")
+        return _without_none(handler(self), "tower", "quantisation", "localisation")
 
     @model_validator(mode="after")
     def _tower_mapped(self) -> "ModelCard":
         if (self.tower is not None) != (TOWER_MAP in self.files):
             raise ValueError(f"tower and {TOWER_MAP} in files belong together; one of them is missing")
+        if self.tower is None and TOWER_SCALES in self.files:
+            raise ValueError(f"{TOWER_SCALES} in files is of a tower, and the card names none")
         return self
 
     @model_validator(mode="after")

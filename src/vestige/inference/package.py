@@ -15,9 +15,16 @@ import vestige
 from vestige.errors import ModelPackageError
 from vestige.images import file_facts
 from vestige.inference import tower as towers
-from vestige.inference.card import TOWER_MAP, ExtractorCard, FactsView, ModelCard, PackageCard
+from vestige.inference.card import (
+    TOWER_MAP,
+    TOWER_SCALES,
+    ExtractorCard,
+    FactsView,
+    ModelCard,
+    PackageCard,
+)
 from vestige.inference.tower import TowerFile
-from vestige.inference.tower_weights import parse_parts
+from vestige.inference.tower_weights import parse_parts, parse_scales
 
 CARD = "card.json"
 DEFAULT_MODEL = "first"
@@ -87,8 +94,9 @@ def load_package(name_or_path: str | Path = DEFAULT_MODEL, tower: str | Path | N
             raise ModelPackageError(f"{given}: {card.title} needs no tower, its package contains all weights")
         return ModelPackage(folder, card, graphs)
     parts = parse_parts(contents[TOWER_MAP], folder / TOWER_MAP)
+    scales = parse_scales(contents[TOWER_SCALES], folder / TOWER_SCALES) if TOWER_SCALES in contents else {}
     file = towers.require(card.tower, card.title, name_or_path, given)
-    return ModelPackage(folder, card, graphs, TowerFile(file, parts))
+    return ModelPackage(folder, card, graphs, TowerFile(file, parts, scales))
 
 
 def find_card(name_or_path: str | Path) -> tuple[Path, ModelCard]:

@@ -12,7 +12,7 @@ import onnxruntime
 from vestige.errors import ModelPackageError
 from vestige.inference.card import FactsView
 from vestige.inference.package import ModelPackage
-from vestige.inference.tower_weights import Array, read
+from vestige.inference.tower_weights import Values, read
 
 # Accelerators first; ONNX Runtime falls back to the CPU for what they cannot run.
 PROVIDERS = ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider")
@@ -62,7 +62,7 @@ def default_threads() -> int:
 
 
 def open_graph(
-    folder: Path, graph: bytes, threads: int | None = None, outside: Mapping[str, Array] | None = None
+    folder: Path, graph: bytes, threads: int | None = None, outside: Mapping[str, Values] | None = None
 ) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session set up the way all packages run.
 
@@ -102,11 +102,13 @@ class Session:
 
     Raises:
         ModelPackageError: ONNX Runtime refuses the graph, it lacks an output that the card names, or it
-            does not take the facts that the card names; or the tower's file lacks what the graph takes.
+            does not take the facts that the card names; or the tower's file or the scales lack what the
+            graph takes.
     """
 
     def __init__(self, package: ModelPackage, threads: int | None = None) -> None:
-        self._outside = {} if package.tower is None else read(package.tower.path, package.tower.parts)
+        tower = package.tower
+        self._outside = {} if tower is None else read(tower.path, tower.parts, tower.scales)
         self._session = open_graph(package.folder, package.graphs[0], threads, self._outside)
         outputs = package.card.outputs
         self._outputs = outputs

@@ -12,13 +12,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 from vestige.errors import ModelPackageError
 from vestige.inference.card import Tower
-from vestige.inference.tower_weights import Parts
+from vestige.inference.tower_weights import Parts, Scales
 
 TOWERS = "VESTIGE_TOWERS"
 CACHE = "VESTIGE_CACHE"
@@ -27,10 +27,15 @@ HUB = "https://huggingface.co"
 
 @dataclass(frozen=True)
 class TowerFile:
-    """A tower's file, checked, and what the graph takes of it."""
+    """A tower's file, checked, and what the graph takes of it.
+
+    Attributes:
+        scales: for what it takes as int8, by the names in `parts`.
+    """
 
     path: Path
     parts: Parts
+    scales: Scales = field(default_factory=dict)
 
 
 def cache_folder() -> Path:

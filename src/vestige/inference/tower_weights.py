@@ -9,28 +9,61 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 
 from vestige.errors import ModelPackageError
-from vestige.inference.card import TOWER_MAP
+from vestige.inference.card import TOWER_MAP, TOWER_SCALES
 
 Array = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float32] | npt.NDArray[np.int8]
+Scales = Mapping[str, Array]
 
 READABLE = ("F32", "F16", "BF16")
 
 
-class Part(BaseModel):
+class _Described(BaseModel):
+    """What tower.json says; keys without a value are left out, as in packages from before they were known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_serializer(mode="wrap")
+    def _only_if_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if value is not None}
+
+
+class Int8(_Described):
+    """How a matrix becomes whole numbers: see `quantised`.
+
+    Attributes:
+        columns, rows: names in the package's scales; without `rows` no row is scaled.
+        levels: the numbers lie from -levels to levels.
+    """
+
+    columns: str
+    rows: str | None = None
+    levels: int = Field(ge=1, le=127)
+
+
+class Part(_Described):
     """Where the numbers of one initialiser are found.
 
     Attributes:
         tensor: name in the tower's file.
         transpose: whether its two axes are swapped.
+        int8: how they become whole numbers afterwards; None: they stay float32.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tensor: str
     transpose: bool = False
+    int8: Int8 | None = None
 
 
 Parts = Mapping[str, Part]
@@ -106,11 +139,51 @@ def dump_parts(parts: Parts) -> bytes:
     return _MAP.dump_json(dict(sorted(parts.items())), indent=1) + b"\n"
 
 
-def read(path: Path, parts: Parts) -> dict[str, Array]:
-    """The tensors that a graph takes, float32, by the names of its initialisers.
+def parse_scales(content: bytes, place: Path) -> dict[str, Array]:
+    """The content of a package's `tower-scales.safetensors`: vectors by name.
 
     Raises:
-        ModelPackageError: the file cannot be read, or lacks one, or has it in a form that does not fit.
+        ModelPackageError: it is something else; `place` is named.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        scales: dict[str, Array] = load(content)
+    # Of types that NumPy does not have, safetensors speaks in errors of Python's own.
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ModelPackageError(f"{place}: cannot be read as scales of weights ({error})") from error
+    for name, scale in scales.items():
+        if scale.ndim != 1 or scale.dtype != np.float32 or not (np.isfinite(scale) & (scale > 0)).all():
+            raise ModelPackageError(f"{place}: {name} must be a list of positive float32 numbers")
+    return scales
+
+
+def quantised(weight: Array, rows: Array | None, columns: Array, levels: int) -> npt.NDArray[np.int8]:
+    """A matrix as whole numbers: its rows times `rows`, its columns divided by `columns`, rounded.
+
+    Every step is exact to the bit, so that it gives the same on any computer.
+
+    Args:
+        weight: [R, C].
+        rows: [R]; None: ones.
+        columns: [C].
+        levels: what lies beyond -levels or levels becomes these.
+    """
+    scaled = weight if rows is None else weight * rows[:, None]
+    numbers: npt.NDArray[np.int8] = np.clip(np.rint(scaled / columns), -levels, levels).astype(np.int8)
+    return numbers
+
+
+def read(path: Path, parts: Parts, scales: Scales | None = None) -> dict[str, Values]:
+    """The tensors that a graph takes, by the names of its initialisers: float32, or int8 where parts say so.
+
+    Args:
+        scales: of the package, by name.
+
+    Raises:
+        ModelPackageError: the file cannot be read, or lacks one, or has it in a form that does not fit; or
+            a scale is missing or does not fit.
     """
     with opened(path) as weights:
         known = set(weights.names)
@@ -128,4 +201,34 @@ def read(path: Path, parts: Parts) -> dict[str, Array]:
                 raise ModelPackageError(
                     f"{path}: {part.tensor} has no two axes, which the package's {TOWER_MAP} wants swapped"
                 )
-        return {name: weights.read(part.tensor, part.transpose) for name, part in parts.items()}
+            if part.int8 is not None:
+                shape = weights.shape(part.tensor)
+                _check_scales(path, part, part.int8, shape[::-1] if part.transpose else shape, scales or {})
+        return {name: _values(weights, part, scales or {}) for name, part in parts.items()}
+
+
+def _values(weights: Weights, part: Part, scales: Scales) -> Values:
+    found = weights.read(part.tensor, part.transpose)
+    if part.int8 is None:
+        return found
+    rows = None if part.int8.rows is None else scales[part.int8.rows]
+    return quantised(found, rows, scales[part.int8.columns], part.int8.levels)
+
+
+def _check_scales(path: Path, part: Part, int8: Int8, shape: tuple[int, ...], scales: Scales) -> None:
+    if len(shape) != 2:
+        raise ModelPackageError(
+            f"{path}: {part.tensor} has no two axes, which the package's {TOWER_MAP} wants scaled"
+        )
+    for name, axis in ((int8.rows, 0), (int8.columns, 1)):
+        if name is None:
+            continue
+        if name not in scales:
+            raise ModelPackageError(
+                f"the package's {TOWER_SCALES} has no {name}, which its {TOWER_MAP} names for {part.tensor}"
+            )
+        if len(scales[name]) != shape[axis]:
+            raise ModelPackageError(
+                f"the package's {TOWER_SCALES} has {len(scales[name])} numbers in {name}, but "
+                f"{('rows', 'columns')[axis]} of {part.tensor} are {shape[axis]}"
+            )

@@ -13,7 +13,7 @@ from vestige.nn.clip_vision import WEIGHTS_NOTE as CLIP_NOTE
 from vestige.nn.clip_vision import ClipTower, ClipTowerConfig, TowerEnd, TowerLayers, load_tower
 from vestige.nn.efficientnet_lite import BLOCKS, EfficientNetLite0, imagenet_weights
 from vestige.nn.efficientnet_lite import WEIGHTS_NOTE as LITE0_NOTE
-from vestige.nn.statistics import mean_and_deviation
+from vestige.nn.statistics import channel_correlations, mean_and_deviation
 from vestige.nn.transformers_vision import TransformersTower, TransformersTowerConfig, load_transformers_tower
 from vestige.nn.weights import load_weights
 
@@ -62,16 +62,21 @@ class EfficientNetFeatures(BaseModel):
 
     Attributes:
         taps: blocks whose activations are summed up by mean and standard deviation, -1 for the stem.
+        correlations: blocks whose channels are correlated pair by pair: C (C - 1) / 2 numbers each.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["efficientnet"] = "efficientnet"
-    taps: tuple[Annotated[int, Field(ge=-1, le=len(BLOCKS) - 1)], ...] = Field((7, 10, 14, 15), min_length=1)
+    taps: tuple[Annotated[int, Field(ge=-1, le=len(BLOCKS) - 1)], ...] = (7, 10, 14, 15)
+    correlations: tuple[Annotated[int, Field(ge=-1, le=len(BLOCKS) - 1)], ...] = ()
 
     @model_validator(mode="after")
     def _different(self) -> "EfficientNetFeatures":
+        if not self.taps and not self.correlations:
+            raise ValueError("choose at least one tap or block of correlations")
         _require_different("taps", self.taps)
+        _require_different("correlations", self.correlations)
         return self
 
 
@@ -152,7 +157,13 @@ class Clip(Tower):
 
     weights_note = CLIP_NOTE
 
-    def __init__(self, options: ClipFeatures, tower: ClipTower, taps: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        options: ClipFeatures,
+        tower: ClipTower,
+        taps: Sequence[int] | None = None,
+        class_only: bool = False,
+    ) -> None:
         super().__init__()
         self.options, self._tower = options, [tower]  # in a list: not a submodule of its own
         config = options.tower
@@ -165,7 +176,8 @@ class Clip(Tower):
             # The same part as the CLIP probe's, a fiftieth of the size.
             self.part, self.description = tower, tower.description
             return
-        layers = TowerLayers(tower, self._needed() if taps is None and options.keep == "chosen" else taps)
+        needed = self._needed() if taps is None and options.keep == "chosen" else taps
+        layers = TowerLayers(tower, needed, class_only)
         self.part, self.description, self.taps = layers, layers.description, layers.taps
         if options.final is not None:
             self.end = TowerEnd(tower, config.layers, options.final == "projected")
@@ -187,28 +199,42 @@ class Clip(Tower):
         return torch.cat(found, 1)
 
     def exportable(self) -> "Clip":
-        """Stops after the last layer that is used."""
-        return self if self.plain else Clip(self.options, self._tower[0], self._needed())
+        """Stops after the last layer that is used, and leaves out what no chosen token needs."""
+        if self.plain:
+            return self
+        return Clip(self.options, self._tower[0], self._needed(), self.options.tokens == ("class",))
 
 
 class ChannelStatistics(nn.Module):
-    """Mean and standard deviation of EfficientNet-Lite0's channels after some of its blocks, -1 for the stem.
+    """What EfficientNet-Lite0's channels say after some of its blocks, -1 for the stem.
+
+    Args:
+        taps: blocks of which mean and standard deviation of each channel are taken.
+        correlations: blocks of which the correlation of each pair of channels is taken, too.
 
     Attributes:
         width: of what `forward` gives.
         description: as in `FrozenPart`.
     """
 
-    def __init__(self, taps: tuple[int, ...]) -> None:
+    def __init__(self, taps: tuple[int, ...], correlations: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.taps = tuple(sorted(set(taps)))
+        self.taps, self.correlations = tuple(sorted(set(taps))), tuple(sorted(set(correlations)))
+        self._needed = tuple(sorted({*self.taps, *self.correlations}))
         self.width = 2 * sum(EfficientNetLite0.channels(tap) for tap in self.taps)
         self.description = f"channel statistics of EfficientNet-Lite0 after blocks {self.taps}"
+        if self.correlations:
+            pairs = [EfficientNetLite0.channels(tap) for tap in self.correlations]
+            self.width += sum(channels * (channels - 1) // 2 for channels in pairs)
+            self.description += f", correlations of its channels after blocks {self.correlations}"
         self.trunk = EfficientNetLite0()
 
     def forward(self, images: Tensor) -> Tensor:
-        """float [B, 3, H, W] in [0, 1], H and W multiples of 32 -> [B, width]."""
-        return torch.cat([mean_and_deviation(found) for found in self.trunk(images, self.taps)], 1)
+        """Images float [B, 3, H, W] in [0, 1], H and W multiples of 32 -> statistics, correlations [B, width]."""
+        found = dict(zip(self._needed, self.trunk(images, self._needed), strict=True))
+        said = [mean_and_deviation(found[tap]) for tap in self.taps]
+        said += [channel_correlations(found[tap]) for tap in self.correlations]
+        return torch.cat(said, 1)
 
 
 class EfficientNet(Tower):
@@ -218,7 +244,7 @@ class EfficientNet(Tower):
 
     def __init__(self, options: EfficientNetFeatures, weights: Path | None) -> None:
         super().__init__()
-        statistics = ChannelStatistics(options.taps)
+        statistics = ChannelStatistics(options.taps, options.correlations)
         if weights is not None:
             load_weights(statistics.trunk, imagenet_weights(weights))
         self.part, self.description, self.width = statistics, statistics.description, statistics.width

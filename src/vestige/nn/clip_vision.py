@@ -115,14 +115,20 @@ class TowerStart(nn.Module):
         *_, last = self.hidden(images)
         return last
 
-    def hidden(self, images: Tensor) -> Iterator[Tensor]:
-        """Hidden states [B, 1 + patches, width] that enter the first layer, and those after each layer."""
+    def hidden(self, images: Tensor, class_at_last: bool = False) -> Iterator[Tensor]:
+        """Hidden states [B, 1 + patches, width] that enter the first layer, and those after each layer.
+
+        Args:
+            class_at_last: of the last layer the class token alone, [B, 1, width].
+        """
         normal = (images - self.mean) / self.deviation
         other = images.shape[-1] != self.image
         x: Tensor = self.norm(self.embeddings(normal, interpolate_pos_encoding=other))
         yield x
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers, 1):
             x = attend(layer, x)
+            if class_at_last and number == len(self.layers):
+                x = x[:, :1]  # nothing reads the other tokens any more
             x = feed_forward(layer, x)
             yield x
 
@@ -161,29 +167,37 @@ class TowerLayers(nn.Module):
         tower: whose modules these are; they are not copied.
         layers: after which layers, ascending; 0 is what enters the first one. None: all of them. What
             comes after the last of them is not computed.
+        class_only: leave mean and deviation out.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, tower: ClipTower, layers: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, tower: ClipTower, layers: Sequence[int] | None = None, class_only: bool = False
+    ) -> None:
         super().__init__()
+        self.class_only = class_only
         self.taps = tuple(range(tower.config.layers + 1)) if layers is None else tuple(layers)
         self.start = TowerStart(tower, max(self.taps))
         whole = layers is None
         self.description = (
-            f"class token, mean and deviation of patch tokens after {'all' if whole else self.taps} layers "
+            f"{'class token' if class_only else 'class token, mean and deviation of patch tokens'} after "
+            f"{'all' if whole else self.taps} layers "
             f"of a CLIP image tower {tower.config.model_dump_json()}, whole of the view"
         )
 
     def forward(self, images: Tensor) -> Tensor:
         """Images float [B, 3, S, S] in [0, 1], S as for `ClipTower` -> [B, len(layers), 3, width].
 
-        The three are the class token, and mean and standard deviation of each channel over the patch tokens.
+        The three are the class token, and mean and standard deviation of each channel over the patch tokens;
+        with `class_only` there is the first alone.
         """
         found = []
-        for layer, hidden in enumerate(self.start.hidden(images)):
-            if layer in self.taps:
+        for layer, hidden in enumerate(self.start.hidden(images, self.class_only)):
+            if layer in self.taps and self.class_only:
+                found.append(hidden[:, :1])
+            elif layer in self.taps:
                 patches = hidden[:, 1:]
                 mean = patches.mean(1, keepdim=True)
                 # A floor and no summand: see `vestige.nn.statistics.mean_and_deviation`.

@@ -13,6 +13,22 @@ def mean_and_deviation(features: Tensor) -> Tensor:
     return torch.cat([mean.flatten(1), variance.clamp(min=1e-8).sqrt()], 1)
 
 
+def channel_correlations(features: Tensor) -> Tensor:
+    """Correlation of each pair of channels over the patch: [B, C, H, W] -> [B, C (C - 1) / 2], in [-1, 1].
+
+    Pairs (i, j), i < j, in rows of the upper triangle. Which features occur together tells textures apart
+    (Gram matrices: Gatys et al., 2015); as correlations they leave contrast out. A channel whose deviation is
+    far below 1e-3 counts as uncorrelated with all others.
+    """
+    channels = features.shape[1]
+    flat = features.flatten(2)
+    apart = flat - flat.mean(2, keepdim=True)
+    apart = apart / ((apart**2).mean(2, keepdim=True).clamp(min=1e-12).sqrt() + 1e-3)
+    products = apart @ apart.transpose(1, 2) / flat.shape[2]
+    rows, columns = torch.triu_indices(channels, channels, 1).unbind()
+    return products.flatten(1).index_select(1, (rows * channels + columns).to(products.device))
+
+
 class Standardise(nn.Module):
     """(x - mean) / deviation with constants fitted once; part of the exported graph."""
 

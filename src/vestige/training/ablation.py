@@ -37,6 +37,7 @@ from vestige.training.features import fingerprint
 from vestige.training.imprinting import imprinter_of
 from vestige.training.manipulated import inpainters_facts
 from vestige.training.recipe import Recipe
+from vestige.training.reconstruct import reconstructors_facts
 from vestige.training.run import NETWORK, RECIPE, make_examples, new_network, solve, used_rows
 from vestige.training.scoring import Condition, PictureMaps, score_maps, score_pictures
 from vestige.training.starting_weights import lay_out_weights
@@ -182,6 +183,9 @@ class Ablation:
         imprinter = imprinter_of(recipe, weights)
         if imprinter is not None:
             claim["imprints"] = imprinter.key
+        reconstructors = reconstructors_facts(recipe, weights)
+        if reconstructors is not None:
+            claim["reconstructors"] = reconstructors["key"]
         inpainters = inpainters_facts(recipe, weights)
         if inpainters is not None:
             claim["inpainters"] = json.dumps(inpainters, sort_keys=True)

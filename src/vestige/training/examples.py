@@ -1,6 +1,6 @@
 """Cached features with labels and weights: what the solvers learn from, and scoring of held-out views."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -33,8 +33,8 @@ class Examples:
         weights: float64, how often a view is drawn relative to the others.
         rows: int64, index into the manifest's rows.
         reconstructed: bool, whether it shows what was made of a picture: manipulated ones, too.
-        groups: text, the source or generator; "reconstruction" for reconstructed views, "manipulation" for
-            manipulated ones.
+        groups: text, the source or generator; "reconstruction" for reconstructed views, "reconstruction by
+            NAME" where the recipe lists reconstructors, "manipulation" for manipulated ones.
         donors: int64, index of the row whose pixels a manipulated view holds, too; -1: no other's.
         touched: bool, whether it shows anything but an untouched picture: what was made of one, or a picture
             that comes with masks.
@@ -69,6 +69,7 @@ def label_views(
     buckets: list[Bucket],
     labelled: Sequence[Labelled] = (),
     truth: Sequence[Truth] = (),
+    makers: Mapping[int, str] | None = None,
 ) -> Examples:
     """Labels and weights of all views.
 
@@ -81,6 +82,8 @@ def label_views(
     Args:
         labelled: manipulated pictures, as the views count them.
         truth: of each bucket; needed where there are manipulated views.
+        makers: of a row, the reconstructor that made what its reconstructed views show; each is then a group
+            of its own, and they hold their share of the weight as they hold views.
     """
     index = np.array([view.row for view in views])
     reconstructed = np.array([view.reconstructed for view in views])
@@ -111,7 +114,7 @@ def label_views(
         weights / weights.mean(),
         index,
         reconstructed,
-        np.array([_group_of(view, rows) for view in views]),
+        np.array([_group_of(view, rows, makers or {}) for view in views]),
         np.array([_donor_of(view, labelled) for view in views], dtype=np.int64),
         touched,
         origin,
@@ -132,10 +135,12 @@ def _comes_with_masks(row: Row) -> bool:
     return bool(row.mask or row.changed or row.manipulation)
 
 
-def _group_of(view: View, rows: list[Row]) -> str:
+def _group_of(view: View, rows: list[Row], makers: Mapping[int, str]) -> str:
     if view.manipulated is not None:
         return MANIPULATION
-    return RECONSTRUCTION if view.reconstructed else rows[view.row].group
+    if not view.reconstructed:
+        return rows[view.row].group
+    return f"{RECONSTRUCTION} by {makers[view.row]}" if view.row in makers else RECONSTRUCTION
 
 
 def _donor_of(view: View, labelled: Sequence[Labelled]) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import vestige
 from vestige.data.manifest import Row, sha256_of
-from vestige.errors import DataError
+from vestige.errors import DataError, ModelPackageError
 from vestige.images.file_facts import NAMES
 from vestige.inference.card import FactsView, Localisation, ModelCard, Outputs, Tower, Training, Views
 from vestige.inference.package import CARD, load_package
@@ -32,11 +32,14 @@ from vestige.training.export_tower import TowerSource, split_off
 from vestige.training.held_out_maps import MAPS, read_maps
 from vestige.training.localisation import localisation
 from vestige.training.packaging import GRAPH, replacing, require_parity, sources, write_onnx
+from vestige.training.quantise import quantise
 from vestige.training.recipe import Recipe, read_recipe
 from vestige.training.reconstruct import chosen
 from vestige.training.run import HELD_OUT, NETWORK, RECIPE, RUN, used_rows
 from vestige.training.variants import Variant
 from vestige.training.views import read_facts, read_pixels
+
+BATCH_TOLERANCE = 1e-3  # of quantised graphs: a value that is rounded the other way moves a logit a little
 
 
 def export(run: Path, manifest: Path, out: Path, tower: TowerSource | None = None) -> ModelCard:
@@ -47,11 +50,11 @@ def export(run: Path, manifest: Path, out: Path, tower: TowerSource | None = Non
         tower: frozen weights that the package shall do without; None: it contains all.
 
     Raises:
-        ConfigError: `tower` makes no card.
+        ConfigError: `tower` makes no card, or the recipe wants a graph quantised that has nothing for it.
         DataError: the run is not finished, the manifest is another one, or the graph does not consist of
             the weights of `tower`.
-        ModelPackageError: the exported graph disagrees with PyTorch, `out` is something else, or the file of
-            `tower` cannot be read.
+        ModelPackageError: the exported graph disagrees with PyTorch, or quantised too much with itself;
+            `out` is something else, or the file of `tower` cannot be read.
     """
     recipe = read_recipe(run / RECIPE)
     facts = json.loads(_text(run / RUN))
@@ -71,8 +74,15 @@ def export(run: Path, manifest: Path, out: Path, tower: TowerSource | None = Non
         outputs = write_graph(network.exportable(), as_input(views[:2]), partial / GRAPH)
         taken = None if tower is None else split_off(partial / GRAPH, tower)
         card = _card(recipe, rows, reconstructed, run, facts, partial, outputs, taken)
-        (partial / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        check_parity(network, partial, views, None if tower is None else tower.path)
+        _write_card(card, partial)
+        outside = None if tower is None else tower.path
+        check_parity(network, partial, views, outside)
+        if recipe.package.quantisation is not None:
+            seen = centre_patches(recipe, rows, recipe.package.quantisation.pictures)
+            told = quantise(partial / GRAPH, recipe.package.quantisation, seen, outside, outputs.logit)
+            card = card.model_copy(update={"quantisation": told, "files": _hashes(partial)})
+            _write_card(card, partial)
+            check_batches(partial, views, outside)
     return card
 
 
@@ -138,10 +148,20 @@ def sample_views(
         Centre patches, uint8 [N, size, size, 3], or facts of the files, float32 [N, F].
     """
     method, _ = recipe.parts()
-    some = rows[:: max(1, len(rows) // count)][:count]
     if method.looks_at == "facts":
-        return np.stack([read_facts(row) for row in some])
-    return np.stack([_centre(read_pixels(row.content(), row.name), recipe.data.patch) for row in some])
+        return np.stack([read_facts(row) for row in _evenly(rows, count)])
+    return centre_patches(recipe, rows, count)
+
+
+def centre_patches(recipe: Recipe, rows: list[Row], count: int) -> npt.NDArray[np.uint8]:
+    """Centre patches of some pictures, evenly over the manifest, uint8 [N, size, size, 3]."""
+    side = recipe.data.patch
+    return np.stack([_centre(read_pixels(row.content(), row.name), side) for row in _evenly(rows, count)])
+
+
+def _evenly(rows: list[Row], count: int) -> list[Row]:
+    count = min(count, len(rows))
+    return [rows[number * len(rows) // count] for number in range(count)]
 
 
 def _centre(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
@@ -169,23 +189,50 @@ def check_parity(
     """
     with torch.inference_mode():
         expected = network(as_input(views))
-    session = Session(load_package(folder, tower))
-    together = session.run(views)
-    alone = Scores.joined([session.run(view[None]) for view in views])
-    apart = [np.abs(found.logit - expected.logit.numpy()).max() for found in (together, alone)]
-    if expected.deviation is not None:
-        deviation = expected.deviation.numpy()
-        for found in (together, alone):
-            assert found.deviation is not None
-            apart.append((np.abs(found.deviation - deviation) / np.maximum(deviation, 1)).max())
-    if expected.map is not None:
-        map = expected.map[:, 0].numpy()
-        for found in (together, alone):
-            assert found.map is not None
-            apart.append((np.abs(found.map - map) / np.maximum(np.abs(map), 1)).max())
-    worst = float(np.max(apart))  # not Python's maximum, which may lose what is no number
+    wanted = Scores(
+        expected.logit.numpy(),
+        None if expected.map is None else expected.map[:, 0].numpy(),
+        None if expected.deviation is None else expected.deviation.numpy(),
+    )
+    # Not Python's maximum, which may lose what is no number.
+    worst = float(np.max([_apart(wanted, found) for found in _alone_and_together(folder, views, tower)]))
     require_parity(worst)
     return worst
+
+
+def check_batches(
+    folder: Path,
+    views: npt.NDArray[np.uint8] | npt.NDArray[np.float32],
+    tower: Path | None = None,
+) -> float:
+    """Largest difference between what a package says of views alone and in a batch, as in `check_parity`.
+
+    Raises:
+        ModelPackageError: it is above 1e-3.
+    """
+    worst = _apart(*_alone_and_together(folder, views, tower))
+    if not worst <= BATCH_TOLERANCE:
+        raise ModelPackageError(
+            f"the quantised graph's scores of a view alone and in a batch differ by {worst:.2g}, allowed is "
+            f"{BATCH_TOLERANCE:g}"
+        )
+    return worst
+
+
+def _alone_and_together(
+    folder: Path, views: npt.NDArray[np.uint8] | npt.NDArray[np.float32], tower: Path | None
+) -> tuple[Scores, Scores]:
+    session = Session(load_package(folder, tower))
+    return Scores.joined([session.run(view[None]) for view in views]), session.run(views)
+
+
+def _apart(expected: Scores, found: Scores) -> float:
+    apart = [np.abs(found.logit - expected.logit).max()]
+    for given, wanted in ((found.deviation, expected.deviation), (found.map, expected.map)):
+        if wanted is not None:
+            assert given is not None
+            apart.append((np.abs(given - wanted) / np.maximum(np.abs(wanted), 1)).max())
+    return float(np.max(apart))
 
 
 def _card(
@@ -227,8 +274,11 @@ def _card(
         results = measured_band(within(held_out, limit), band, pictures)
     data = pictures
     if recipe.data.reconstruction is not None:
-        autoencoder = recipe.data.reconstruction.autoencoder
-        data += f"; {reconstructed} of its real pictures also after {autoencoder}, counted as generated"
+        after, listed = recipe.data.reconstruction.autoencoder, facts.get("reconstructors")
+        if listed:
+            after = "the network " if len(listed["names"]) == 1 else "one of the networks "
+            after += ", ".join(listed["names"])
+        data += f"; {reconstructed} of its real pictures also after {after}, counted as generated"
     if recipe.data.self_augmentation is not None:
         data += (
             f"; {reconstructed} of its pictures, real and generated, also after DAIR with a "
@@ -269,6 +319,10 @@ def _card(
             manifest_sha256=facts["manifest_sha256"],
             starting_weights=[
                 *(method.starting_weights if method.weights_of is None else method.weights_of(config)),
+                *(
+                    f"for reconstructions: {note}"
+                    for note in (facts.get("reconstructors") or {}).get("notes", ())
+                ),
                 *(f"for imprints: {note}" for note in (facts.get("simulator") or {}).get("notes", ())),
             ],
             sources=sources(rows),
@@ -276,9 +330,18 @@ def _card(
         failure_modes=package.failure_modes,
         licence=package.licence,
         minimum_vestige=vestige.__version__,
-        files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
+        files=_hashes(folder),
         tower=tower,
     )
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.iterdir()) if path.name != CARD]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _write_card(card: ModelCard, folder: Path) -> None:
+    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def _localisation(recipe: Recipe, run: Path, data: str) -> Localisation | None:

@@ -16,9 +16,10 @@ from vestige.inference.card import ExtractorCard, HeldBack, Training
 from vestige.inference.package import CARD, load_extractor_package
 from vestige.inference.signature import INPUT, OUTPUT, ExtractorSession
 from vestige.training.extractor_sources import extractor_source, text_of
+from vestige.training.package_recipe import CardSection
 from vestige.training.packaging import GRAPH, replacing, require_parity, sources, write_onnx
 from vestige.training.pictures import Pictures, middle_crops
-from vestige.training.recipe import CardSection, Recipe, read_recipe
+from vestige.training.recipe import Recipe, read_recipe
 from vestige.training.run import RECIPE
 
 BATCHES = (4, 1)  # pictures at once, in the parity check

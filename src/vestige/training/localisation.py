@@ -7,7 +7,7 @@ from vestige.inference.card import Calibration, Localisation
 from vestige.inference.verdict import calibrate
 from vestige.training.calibration import KNOWS_NOTHING
 from vestige.training.held_out_maps import HeldOutMaps, Values
-from vestige.training.recipe import PartSection
+from vestige.training.package_recipe import PartSection
 
 HALF = 0.5
 MOST = 200_000  # cells that the calibration is fitted to: more change its digits and not its answer

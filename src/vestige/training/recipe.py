@@ -14,7 +14,11 @@ from vestige.methods import registry
 from vestige.methods.base import Method
 from vestige.methods.inpainters import InpainterOptions
 from vestige.methods.nirnet.imprints import ImprintOptions
+from vestige.methods.reconstructors import ReconstructorOptions
 from vestige.methods.stage import Stage, StageOptions
+from vestige.training.package_recipe import CardSection, PackageSection
+
+UNNAMED = "a tiny autoencoder that was not named"
 
 
 class _Section(BaseModel):
@@ -22,18 +26,30 @@ class _Section(BaseModel):
 
 
 class Reconstruction(_Section):
-    """Real pictures passed through an autoencoder, which count as generated (GenSign, section 3.4).
+    """Real pictures passed through a reconstructor, which count as generated (GenSign, section 3.4).
 
     Attributes:
         per_group: at most so many real pictures of each source are reconstructed.
         share: their share of the generated views in training.
         autoencoder: which one, whose, under what licence: a text for the card. The network itself comes from
             the folder of starting weights.
+        by: reconstructors in the place of that autoencoder, each a generator of its own. A picture passes
+            one of them, drawn by its name and the recipe's seed.
     """
 
     per_group: int = Field(ge=1)
     share: float = Field(gt=0, lt=1)
-    autoencoder: str = "a tiny autoencoder that was not named"
+    autoencoder: str = UNNAMED
+    by: tuple[ReconstructorOptions, ...] = ()
+
+    @model_validator(mode="after")
+    def _said_once(self) -> "Reconstruction":
+        if self.by and self.autoencoder != UNNAMED:
+            raise ValueError(
+                "autoencoder is the card's text for an autoencoder that is not listed; leave it out beside "
+                "by, whose reconstructors say themselves where they come from"
+            )
+        return self
 
 
 class SelfAugmentation(_Section):
@@ -238,54 +254,6 @@ class CalibrationSection(_Section):
         return self
 
 
-class CardSection(_Section):
-    """What the card of a package says, whatever it holds."""
-
-    name: str
-    version: str
-    summary: str
-    licence: str = "Apache-2.0"
-    failure_modes: list[str] = Field(min_length=1)
-
-
-class PartSection(_Section):
-    """When a picture counts as generated in part, for networks with a map; shares are of the cells looked at.
-
-    Attributes:
-        minimum_share, maximum_share: a smaller part is nothing to speak of, a larger one is the whole.
-        fpr: share of untouched real pictures that may have a part of the smallest size.
-        whole_called_part: share of wholly generated pictures that may be called partly generated.
-    """
-
-    minimum_share: float = Field(0.04, gt=0, lt=1)
-    maximum_share: float = Field(0.75, gt=0, le=1)
-    fpr: float = Field(0.01, gt=0, lt=1)
-    whole_called_part: float = Field(0.1, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "PartSection":
-        if self.minimum_share >= self.maximum_share:
-            raise ValueError(
-                f"minimum_share ({self.minimum_share}) must lie below maximum_share ({self.maximum_share})"
-            )
-        return self
-
-
-class PackageSection(CardSection):
-    """What the card says and how many views the field kit takes.
-
-    Attributes:
-        deviation_quantile: for networks that give a deviation: beyond this quantile of both classes' held-out
-            deviations a picture is always inconclusive (`calibration.deviation_limit`); None: no limit.
-        part: for networks with a map: when the verdict is "partly generated"; None: never.
-    """
-
-    views: int = Field(4, ge=1)
-    minimum_side: int = Field(96, ge=1)
-    deviation_quantile: float | None = Field(0.99, gt=0, lt=1)
-    part: PartSection | None = PartSection()
-
-
 class Recipe(_Section):
     """One YAML file in `configs/`.
 
@@ -367,12 +335,22 @@ def parse_recipe(values: Any, where: str) -> Recipe:
         recipe = Recipe.model_validate(values)
         section = ("model",)
         method, _ = recipe.parts()
-        for name in ("imprinting", "manipulation"):
-            if method.looks_at == "facts" and getattr(recipe.data, name) is not None:
+        given = {
+            "imprinting": recipe.data.imprinting,
+            "manipulation": recipe.data.manipulation,
+            "reconstruction.by": recipe.data.reconstruction and recipe.data.reconstruction.by,
+        }
+        for name, wanted in given.items():
+            if method.looks_at == "facts" and wanted:
                 raise ConfigError(
                     f"data.{name} changes pixels, and {method.name} looks at facts of the file alone; leave "
-                    "the section out"
+                    "it out"
                 )
+        if method.looks_at == "facts" and recipe.package.quantisation is not None:
+            raise ConfigError(
+                f"package.quantisation is for networks that look at pixels, and {method.name} looks at facts "
+                "of the file alone; leave the section out"
+            )
         for name in recipe.stages:
             section = ("stages", name)
             recipe.stage(name)

@@ -1,8 +1,13 @@
-"""Pass training pictures through a reconstructor, once, resumable: an autoencoder, or GenSign's DAIR."""
+"""Pass training pictures through a reconstructor, once, resumable.
+
+By default it is a tiny autoencoder, for self-augmentation GenSign's DAIR; or a recipe lists several.
+"""
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +18,22 @@ from PIL.PngImagePlugin import PngInfo
 from vestige.data.draws import name_key
 from vestige.data.manifest import Row, sha256_of
 from vestige.errors import ConfigError, DataError
+from vestige.methods.reconstructors import Reconstructor, build_reconstructors
 from vestige.nn.tiny_autoencoder import TinyAutoencoder, find_autoencoder
 from vestige.progress import Progress
+from vestige.training.features import fingerprint
 from vestige.training.recipe import Recipe, SelfAugmentation
 from vestige.training.views import read_pixels
 
 Pixels = npt.NDArray[np.uint8]
-# Pixels and the picture's name -> the reconstruction, and a text that says how it was made.
-Reconstructor = Callable[[Pixels, str], tuple[Pixels, str]]
+# Pixels and the picture's name -> the reconstruction, and texts for its file that say how it was made.
+Texts = dict[str, str]
+Passing = Callable[[Pixels, str], tuple[Pixels, Texts]]
 
-MULTIPLE = 8  # sides are cut to multiples of it
-WINDOW = 768  # DAIR reconstructs the middle of larger pictures: a whole one would not fit into memory
+MULTIPLE = 8  # sides are cut to multiples of it; for listed reconstructors, of their own
+# Of larger pictures DAIR and listed reconstructors get the middle: a whole one would not fit into memory.
+WINDOW = 768
+STRUCTURE, MAKER = "structure", "reconstructor"  # names of the texts
 
 
 def chosen(recipe: Recipe, rows: list[Row]) -> list[int]:
@@ -54,22 +64,44 @@ def reconstruct(
     """Make the reconstructions of a recipe; those that are in `folder` are kept.
 
     Returns:
-        The PNG file of each row index. One made by DAIR holds the structure as the text "structure".
+        The PNG file of each row index. One made for self-augmentation holds DAIR's structure as the text
+        "structure", one made by a listed reconstructor the name of this as the text "reconstructor".
 
     Raises:
-        ConfigError: the reconstructor's weights are not there, or it was trained with fewer levels than the
+        ConfigError: a reconstructor's weights are not there, or it was trained with fewer levels than the
             recipe asks for.
         DataError: a picture cannot be read or is too small.
     """
+    listed = _listed(recipe, weights)
+    if listed:
+        return _by_listed(listed, recipe, rows, folder, progress)
     files = {index: folder / f"{_digest(rows[index].name)}.png" for index in chosen(recipe, rows)}
     missing = [index for index, path in files.items() if not path.exists()]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
-        reconstructor = _reconstructor(recipe, weights)
+        passing = _passing(recipe, weights)
         for index in progress.track(missing, "reconstructing pictures"):
-            pixels, how = reconstructor(_whole(rows[index]), rows[index].name)
-            _write(files[index], pixels, how)
+            pixels, texts = passing(_whole(rows[index]), rows[index].name)
+            _write(files[index], pixels, texts)
     return files
+
+
+def makers_of(files: Mapping[int, Path]) -> dict[int, str]:
+    """Of each row index the listed reconstructor that made its file.
+
+    Raises:
+        DataError: a file cannot be read, or does not name its reconstructor.
+    """
+    found = {}
+    for index, path in files.items():
+        try:
+            with Image.open(path) as image:
+                found[index] = str(image.info[MAKER])
+        except (OSError, KeyError) as error:
+            raise DataError(
+                f"{path}: does not say which reconstructor made it ({error}); delete it to have it made again"
+            ) from error
+    return found
 
 
 def reconstructor_sha256(recipe: Recipe, weights: Path | None) -> str | None:
@@ -86,22 +118,81 @@ def reconstructor_sha256(recipe: Recipe, weights: Path | None) -> str | None:
     return sha256_of(find_dair(None, weights) / NETWORK)
 
 
-def _whole(row: Row) -> Pixels:
+def reconstructors_facts(recipe: Recipe, weights: Path | None) -> dict[str, Any] | None:
+    """What a run keeps of the reconstructors that its recipe lists; None if it lists none.
+
+    Returns:
+        `key` of all that decides their reconstructions, their `names`, and `notes` of their weights.
+
+    Raises:
+        ConfigError: one cannot be had, or two have the same name.
+    """
+    listed = _listed(recipe, weights)
+    if not listed:
+        return None
+    return {
+        "key": _sha256(json.dumps([_identity(network) for network in listed])),
+        "names": [network.name for network in listed],
+        "notes": list(dict.fromkeys(network.weights_note for network in listed)),
+    }
+
+
+def _listed(recipe: Recipe, weights: Path | None) -> tuple[Reconstructor, ...]:
+    section = recipe.data.reconstruction
+    if section is None or not section.by:
+        return ()
+    try:
+        return build_reconstructors(section.by, weights)
+    except ConfigError as error:
+        raise ConfigError(f"data.reconstruction.by: {error}") from error
+
+
+def _identity(network: Reconstructor) -> list[str | int]:
+    return [network.name, network.description, network.multiple, WINDOW, fingerprint(network)]
+
+
+def _by_listed(
+    listed: Sequence[Reconstructor], recipe: Recipe, rows: list[Row], folder: Path, progress: Progress
+) -> dict[int, Path]:
+    """Each reconstructor has a folder of its own, named after all that decides its pictures."""
+    folders = {
+        network.name: folder / f"{network.name}-{_sha256(json.dumps(_identity(network)))[:12]}"
+        for network in listed
+    }
+    makers = {index: _drawn(listed, recipe.seed, rows[index].name) for index in chosen(recipe, rows)}
+    files = {
+        index: folders[network.name] / f"{_digest(rows[index].name)}.png" for index, network in makers.items()
+    }
+    missing = [index for index, path in files.items() if not path.exists()]
+    for index in progress.track(missing, "reconstructing pictures") if missing else ():
+        network = makers[index]
+        pixels = _middle(_whole(rows[index], network.multiple))
+        files[index].parent.mkdir(parents=True, exist_ok=True)
+        _write(files[index], _pass(network, pixels, network.multiple), {MAKER: network.name})
+    return files
+
+
+def _drawn(listed: Iterable[Reconstructor], seed: int, name: str) -> Reconstructor:
+    # The highest of one number for each: a further reconstructor takes its pictures and redraws no others.
+    return max(listed, key=lambda network: name_key(f"{seed}/{network.name}/{name}"))
+
+
+def _whole(row: Row, multiple: int = MULTIPLE) -> Pixels:
     pixels = read_pixels(row.content(), row.name)
     height, width = pixels.shape[:2]
-    if min(height, width) < MULTIPLE:
+    if min(height, width) < multiple:
         raise DataError(
             f"{row.name}: {width}x{height} pixels are too few, reconstructed pictures need sides of "
-            f"{MULTIPLE} or more; leave it out of the manifest"
+            f"{multiple} or more; leave it out of the manifest"
         )
     return pixels
 
 
-def _reconstructor(recipe: Recipe, weights: Path | None) -> Reconstructor:
+def _passing(recipe: Recipe, weights: Path | None) -> Passing:
     if recipe.data.self_augmentation is not None:
         return _dair(recipe.data.self_augmentation, recipe.seed, weights)
     network = _autoencoder(weights)
-    return lambda pixels, name: (_pass(network, pixels), "")
+    return lambda pixels, name: (_pass(network, pixels), {})
 
 
 def _autoencoder(weights: Path | None) -> TinyAutoencoder:
@@ -113,7 +204,7 @@ def _autoencoder(weights: Path | None) -> TinyAutoencoder:
     return TinyAutoencoder.load(*find_autoencoder(weights))
 
 
-def _dair(section: SelfAugmentation, seed: int, weights: Path | None) -> Reconstructor:
+def _dair(section: SelfAugmentation, seed: int, weights: Path | None) -> Passing:
     from vestige.methods.gensign.files import find_dair, load_dair
 
     folder = find_dair(None, weights)
@@ -126,14 +217,15 @@ def _dair(section: SelfAugmentation, seed: int, weights: Path | None) -> Reconst
             )
         space = space.model_copy(update={"levels": section.levels})
 
-    def made(pixels: Pixels, name: str) -> tuple[Pixels, str]:
+    def passing(pixels: Pixels, name: str) -> tuple[Pixels, Texts]:
         # By name and not by position: adding a source must not redraw all others.
         value = np.random.SeedSequence([seed, *name_key(name)]).generate_state(1, np.uint64)[0]
         structure = space.draw(torch.Generator().manual_seed(int(value) % 2**63))
         with torch.inference_mode():
-            return _pixels(network(_images(_middle(pixels)), [structure])), structure.model_dump_json()
+            made = _pixels(network(_images(_middle(pixels)), [structure]))
+        return made, {STRUCTURE: structure.model_dump_json()}
 
-    return made
+    return passing
 
 
 def _middle(pixels: Pixels) -> Pixels:
@@ -141,13 +233,13 @@ def _middle(pixels: Pixels) -> Pixels:
     return pixels[top : top + WINDOW, left : left + WINDOW]
 
 
-def _pass(network: TinyAutoencoder, pixels: Pixels) -> Pixels:
+def _pass(network: TinyAutoencoder | Reconstructor, pixels: Pixels, multiple: int = MULTIPLE) -> Pixels:
     with torch.inference_mode():
-        return _pixels(network(_images(pixels)))
+        return _pixels(network(_images(pixels, multiple)))
 
 
-def _images(pixels: Pixels) -> torch.Tensor:
-    height, width = (side // MULTIPLE * MULTIPLE for side in pixels.shape[:2])
+def _images(pixels: Pixels, multiple: int = MULTIPLE) -> torch.Tensor:
+    height, width = (side // multiple * multiple for side in pixels.shape[:2])
     return torch.from_numpy(pixels[:height, :width].copy()).permute(2, 0, 1)[None] / 255
 
 
@@ -157,14 +249,18 @@ def _pixels(images: torch.Tensor) -> Pixels:
 
 
 def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:24]
+    return _sha256(name)[:24]
 
 
-def _write(path: Path, pixels: Pixels, how: str) -> None:
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write(path: Path, pixels: Pixels, texts: Texts) -> None:
     # Written under another name first: a kill must not leave half a picture that a resumed run would use.
     partial = path.with_suffix(".part")
-    text = PngInfo()
-    if how:
-        text.add_text("structure", how)
-    Image.fromarray(pixels).save(partial, "PNG", compress_level=1, pnginfo=text)
+    info = PngInfo()
+    for name, text in texts.items():
+        info.add_text(name, text)
+    Image.fromarray(pixels).save(partial, "PNG", compress_level=1, pnginfo=info)
     partial.replace(path)

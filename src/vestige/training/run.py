@@ -4,7 +4,7 @@ recipe.yaml           the recipe as given
 run.json              manifest, hashes, versions
 STAGE/                stages before the detector, if the method has some (`vestige.training.stages`)
 weights/              links to the starting weights and the stages
-reconstructions/      real pictures after the autoencoder
+reconstructions/      real pictures after the autoencoder, or in a folder for each listed reconstructor
 manipulations/        manipulated pictures with their masks
 cache/                frozen features of all views, unless they are in a folder that several runs share
 fold-N/held-out.csv   logits (and deviations) of the pictures of a fold, by a model fitted without it
@@ -42,7 +42,13 @@ from vestige.training.held_out_maps import MAPS, score_maps, write_maps
 from vestige.training.imprinting import imprinter_of, simulator_facts
 from vestige.training.manipulated import inpainters_facts, manipulate
 from vestige.training.recipe import Recipe, read_recipe
-from vestige.training.reconstruct import chosen, reconstruct, reconstructor_sha256
+from vestige.training.reconstruct import (
+    chosen,
+    makers_of,
+    reconstruct,
+    reconstructor_sha256,
+    reconstructors_facts,
+)
 from vestige.training.stages import STAGE
 from vestige.training.starting_weights import lay_out_weights
 from vestige.training.truth import truth_of
@@ -199,18 +205,21 @@ def make_examples(
     if method.looks_at == "facts":
         views = [View(row, 0, False) for row in range(len(rows))]
         return label_views(recipe, rows, views, facts_of(rows, progress))
-    imprinter, made = imprinter_of(recipe, weights), dict[int, Made]()
+    imprinter, made, makers = imprinter_of(recipe, weights), dict[int, Made](), dict[int, str]()
     if imprinter is not None:
         made |= dict.fromkeys(chosen(recipe, rows), imprinter)
     else:
-        made |= reconstruct(recipe, rows, weights, folder / "reconstructions", progress)
+        files = reconstruct(recipe, rows, weights, folder / "reconstructions", progress)
+        made |= files
+        if recipe.data.reconstruction is not None and recipe.data.reconstruction.by:
+            makers = makers_of(files)
     labelled = manipulate(recipe, rows, weights, folder / "manipulations", progress)
     views = plan(recipe.data, len(rows), sorted(made), labelled)
     buckets = build_cache(recipe, rows, views, made, network, cache or folder / "cache", progress, labelled)
     if not (labelled or network.learns_where):
-        return label_views(recipe, rows, views, buckets)
+        return label_views(recipe, rows, views, buckets, makers=makers)
     truth = truth_of(buckets, views, rows, recipe.data, recipe.seed, labelled, progress)
-    examples = label_views(recipe, rows, views, buckets, labelled, truth)
+    examples = label_views(recipe, rows, views, buckets, labelled, truth, makers)
     return with_truth(examples) if network.learns_where else examples
 
 
@@ -267,6 +276,7 @@ def _claim(
         "manifest_sha256": sha256_of(manifest),
         "starting_network_sha256": start.hexdigest(),
         "reconstructor_sha256": reconstructor_sha256(recipe, weights),
+        "reconstructors": reconstructors_facts(recipe, weights),
         "simulator": simulator_facts(recipe, weights),
         "inpainters": inpainters_facts(recipe, weights),
         "teachers_sha256": [fingerprint(module) for _, module in network.teachers()],
@@ -284,6 +294,7 @@ def _claim(
             (known["manifest_sha256"] == facts["manifest_sha256"], "another manifest"),
             (known["starting_network_sha256"] == facts["starting_network_sha256"], "other starting weights"),
             (known.get("reconstructor_sha256") == facts["reconstructor_sha256"], "another reconstructor"),
+            (known.get("reconstructors") == facts["reconstructors"], "other reconstructors"),
             (known.get("simulator") == facts["simulator"], "another simulator of imprints"),
             (known.get("inpainters") == facts["inpainters"], "other networks that inpaint"),
             (known.get("teachers_sha256", []) == facts["teachers_sha256"], "other weights of a teacher"),
