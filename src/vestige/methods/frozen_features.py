@@ -230,7 +230,7 @@ class ChannelStatistics(nn.Module):
         self.trunk = EfficientNetLite0()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images float [B, 3, H, W] in [0, 1], H and W multiples of 32 -> statistics, correlations [B, width]."""
+        """float [B, 3, H, W] in [0, 1], H and W multiples of 32 -> statistics and correlations [B, width]."""
         found = dict(zip(self._needed, self.trunk(images, self._needed), strict=True))
         said = [mean_and_deviation(found[tap]) for tap in self.taps]
         said += [channel_correlations(found[tap]) for tap in self.correlations]
