@@ -24,6 +24,7 @@ PHOTO = skimage.data.astronaut()
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(32, 120), st.integers(32, 120), st.floats(0.01, 0.85))
 @example(593, 47, 39, 0.5)  # two pieces meet just where the area is reached
+@example(1, 32, 32, 0.015625)  # paths of a few pixels, whose ring has twice as many
 def test_a_mask_has_about_the_area_drawn(
     kind: MaskKind, seed: int, height: int, width: int, area: float
 ) -> None:

@@ -318,6 +318,17 @@ def test_figures_get_into_the_card(tmp_path: Path) -> None:
         write_to_card(out, write_package(tmp_path / "b", "other"))
 
 
+def test_figures_of_a_later_model_get_into_its_card(tmp_path: Path) -> None:
+    data, out = write_pictures(tmp_path / "set"), tmp_path / "bench"
+    package, darker = write_package(tmp_path / "a"), write_package(tmp_path / "b", "darker", -10)
+    bench(plan(data, package, darker), out)
+    first, second = (write_to_card(out, folder).results[0].value for folder in (package, darker))
+    assert first == pytest.approx(1 - second, abs=1e-4)
+    assert first != second
+    with pytest.raises(ConfigError, match=r"first model is brightness 1\.0, not other 1\.0, and .* darker"):
+        write_to_card(out, write_package(tmp_path / "c", "other"))
+
+
 def with_recipe(package: Path, split: object, version: str, penalty: float = 0.01) -> Path:
     """The package as if a recipe on some splits had made it."""
     recipe = {

@@ -11,7 +11,7 @@ from vestige.evaluation.bench import DataSet, Plan, bench
 from vestige.evaluation.left_out import left_out_rows, score_left_out
 from vestige.evaluation.lock import only_one
 from vestige.evaluation.report import HTML, PAGE, write_report
-from vestige.inference.package import DEFAULT_MODEL, find_card
+from vestige.inference.package import DEFAULT_MODEL
 from vestige.progress import Progress
 
 if TYPE_CHECKING:
@@ -76,16 +76,16 @@ def _run(options: BenchOptions, progress: Progress) -> None:
         _leave_one_out(options, progress)
     write_report(options.out, _folders(options) if options.thumbnails else None)
     if options.card is not None:
-        write_to_card(options.out, options.card)
-    if options.twin is not None:
-        write_to_twin(options.out, find_card(options.models[0])[1], options.twin)
+        measured = write_to_card(options.out, options.card)
+        if options.twin is not None:
+            write_to_twin(options.out, measured, options.twin)
     print(options.out / PAGE)
     print(options.out / HTML)
 
 
 def _check(options: BenchOptions) -> None:
-    if options.twin is not None and not options.models:
-        raise ConfigError("--twin needs --model: the package whose figures its twin is given")
+    if options.twin is not None and options.card is None:
+        raise ConfigError("--twin needs --card: the package whose figures its twin is given, too")
     studies = options.leave_one_out or bool(options.fractions)
     if studies and (not options.recipes or options.train is None):
         raise ConfigError("--leave-one-out and --fraction train a model: they need --recipe and --train")

@@ -14,30 +14,29 @@ from vestige.training.recipe import Recipe, parse_recipe
 
 
 def write_to_card(out: Path, package: Path) -> ModelCard:
-    """Put the overall figures of a bench into the card of the package that it was the first model of.
+    """Put a package's overall figures in a bench into its card.
 
     They replace those of an earlier bench; what its export measured of the abstention band stays.
 
     Raises:
-        ConfigError: the first model of the bench is another one.
+        ConfigError: the package is no model of the bench.
     """
     card = read_card(package)
     return _write(package, card, _figures(out, card, ""))
 
 
 def write_to_twin(out: Path, measured: ModelCard, package: Path) -> ModelCard:
-    """Put the figures of a bench's first model into the card of its twin, which says whose figures they are.
+    """Put a package's figures in a bench into the card of its twin, which says whose figures they are.
 
     Twins were made by the same recipe from other splits: what ships may have learned from all pictures, those
     of the bench among them, and then only a model that did not can tell how good the recipe is.
 
     Args:
-        measured: card of the first model of the bench.
+        measured: card of a model of the bench.
         package: the twin.
 
     Raises:
-        ConfigError: the first model of the bench is another one, or the recipes differ in more than splits
-            and version.
+        ConfigError: it is no model of the bench, or the recipes differ in more than splits and version.
     """
     card = read_card(package)
     if _without_splits(measured) != _without_splits(card):
@@ -57,10 +56,14 @@ def _without_splits(card: ModelCard) -> Recipe:
 
 
 def _figures(out: Path, card: ModelCard, note: str) -> list[Measured]:
-    """Of the bench's first model, which must be this one; `note` is added to what they were measured on."""
+    """Of one model of a bench; `note` is added to what they were measured on."""
     state = read_bench(out)
-    if card.title != state.models[0]:
-        raise ConfigError(f"{out}: its first model is {state.models[0]}, not {card.title}")
+    if card.title not in state.models:
+        others = ", ".join(state.models[1:])
+        raise ConfigError(
+            f"{out}: its first model is {state.models[0]}, not {card.title}"
+            f"{f', and the others are {others}' if others else ''}"
+        )
     pooled = {data.name: data.sample for data in state.sets if data.pooled}
     results = []
     for entry in state.entries:

@@ -189,13 +189,13 @@ def bench(
         list[float] | None, typer.Option(help="Train on this share of the pictures, such as 0.1; repeatable.")
     ] = None,
     card: Annotated[
-        Path | None, typer.Option(help="Write the first model's figures into this package's card.")
+        Path | None, typer.Option(help="Write a model's figures into its package's card.")
     ] = None,
     twin: Annotated[
         Path | None,
         typer.Option(
-            help="Write the first model's figures into the card of this package, too, which was trained by "
-            "the same recipe on other splits."
+            help="With --card: write them into the card of this package, too, which was trained by the same "
+            "recipe on other splits."
         ),
     ] = None,
     redo: Annotated[bool, typer.Option("--redo", help="Score again what has scores already.")] = False,

@@ -99,7 +99,12 @@ def stroke(shape: Shape, area: float, rng: np.random.Generator) -> Mask:
             path.append(point)
         inside = np.clip(np.rint(path), 0, (shape[1] - 1, shape[0] - 1)).astype(np.int32)
         cv2.polylines(canvas, [inside], False, (0,), 1)
-    return highest(-squared_distance(canvas > 0).astype(np.float32), area)
+    near = -squared_distance(canvas > 0).astype(np.float32)
+    found = highest(near, area)
+    # Of few pixels a whole ring around the paths lies equally far; without it the area may be closer.
+    fewer, wanted = near > near[found].min(), area * near.size
+    closer = fewer.any() and abs(fewer.sum() - wanted) < abs(found.sum() - wanted)
+    return np.asarray(fewer if closer else found)
 
 
 def superpixels(pixels: Pixels, area: float, rng: np.random.Generator) -> Mask:
