@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import TensorProto
 
+from vestige.inference.card import TOWER_MAP, TOWER_SCALES
 from vestige.inference.package import find_card
+from vestige.inference.tower_weights import parse_parts, parse_scales
 from vestige.training.recipe import Recipe, read_recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -32,3 +36,21 @@ def test_the_card_holds_the_recipe_that_is_in_configs() -> None:
     assert card.results
     assert card.tower is not None
     assert sum(path.stat().st_size for path in folder.iterdir()) < 5e6
+
+
+def test_the_graph_lacks_just_what_the_tower_gives() -> None:
+    """No test has the tower itself, so what the graph wants is compared with what the package says of it."""
+    folder, card = find_card("clip")
+    graph = onnx.load(folder / card.stages[0], load_external_data=False).graph
+    lacking = {
+        one.name: one.data_type for one in graph.initializer if one.data_location == TensorProto.EXTERNAL
+    }
+    parts = parse_parts((folder / TOWER_MAP).read_bytes(), folder / TOWER_MAP)
+    scales = parse_scales((folder / TOWER_SCALES).read_bytes(), folder / TOWER_SCALES)
+    assert lacking == {
+        name: TensorProto.FLOAT if part.int8 is None else TensorProto.INT8 for name, part in parts.items()
+    }
+    named = {
+        name for part in parts.values() if part.int8 for name in (part.int8.columns, part.int8.rows) if name
+    }
+    assert named == set(scales)
