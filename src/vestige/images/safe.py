@@ -8,6 +8,7 @@ or with very many scans, BMP with megabytes of run lengths. Ordinary photographs
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -64,7 +65,7 @@ def decode_in_child(data: bytes, kind: Format, limits: Limits) -> Raster | None:
     home = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "vestige.images.worker", kind, str(limits.max_pixels)]
     try:
-        with tempfile.TemporaryFile() as answer:
+        with _in_memory() as answer:
             done = subprocess.run(
                 command,
                 input=data,
@@ -83,6 +84,13 @@ def decode_in_child(data: bytes, kind: Format, limits: Limits) -> Raster | None:
         ) from None
     except OSError:
         return None
+
+
+def _in_memory() -> IO[bytes]:
+    """A file for the child to write to: a pipe would fill, and a picture of somebody's has no business on a disk."""
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("vestige-pixels"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def pack(raster: Raster | ImageError, out: IO[bytes]) -> None:
