@@ -5,7 +5,7 @@ DEV := .venv
 DEMO := .venv-demo
 REPORT := report
 
-.PHONY: demo test lint types unit bench docs-tables clean
+.PHONY: demo test lint types unit bench docs docs-tables clean
 
 demo:
 	$(PYTHON) -m venv $(DEMO)
@@ -21,7 +21,7 @@ demo:
 $(DEV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(DEV)/bin/python -m pip install --quiet -c constraints.txt -e '.[train,heif,dev]'
+	$(DEV)/bin/python -m pip install --quiet -c constraints.txt -e '.[train,heif,serve,docs,dev]'
 	touch $@
 
 test: lint types unit
@@ -40,6 +40,11 @@ unit: $(DEV)/.installed
 bench: $(DEV)/.installed
 	$(DEV)/bin/python benchmarks/speed.py
 
+# The documentation site, in site/; its pages load nothing from elsewhere.
+docs: $(DEV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(DEV)/bin/python -m mkdocs build
+	@echo "Open site/index.html; for search: $(DEV)/bin/python -m http.server --directory site"
+
 # Generated pages again: the tables in docs/results from the scores kept beside them, and lists in docs.
 docs-tables: $(DEV)/.installed
 	$(DEV)/bin/python -m vestige.evaluation.docs docs
@@ -51,4 +56,4 @@ docs-tables: $(DEV)/.installed
 		$(DEV)/bin/vestige deviations --out $$(dirname $$file) || exit 1; done
 
 clean:
-	rm -rf $(DEV) $(DEMO) $(REPORT) dist build
+	rm -rf $(DEV) $(DEMO) $(REPORT) dist build site

@@ -9,7 +9,7 @@ for report in detector.scan_many(paths):
 import os
 import platform
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +23,7 @@ from PIL import Image
 import vestige
 from vestige.errors import ImageError
 from vestige.images import Limits, Picture, decode, file_facts
-from vestige.images.decode import Source
+from vestige.images.decode import Source, read_file
 from vestige.images.views import dense_grid, extract, patch_grid
 from vestige.inference import heatmap, localisation
 from vestige.inference.card import FactsView, ModelCard
@@ -31,7 +31,11 @@ from vestige.inference.package import DEFAULT_MODEL, ModelPackage, load_package
 from vestige.inference.session import Scores, Session, default_threads
 from vestige.inference.verdict import calibrate, judge, thresholds
 from vestige.provenance import read_claims
-from vestige.results import Claim, Evidence, ImageReport, ScanError, Verdict, ViewScore
+from vestige.provenance.agreement import compare
+from vestige.provenance.c2pa import CredentialReader, library_version
+from vestige.provenance.claims import merged
+from vestige.provenance.trust import load_trust_list
+from vestige.results import Claim, Credentials, Evidence, ImageReport, ScanError, Verdict, ViewScore
 
 BATCH = 16  # patches per run of the network: throughput is flat from here on, memory is not
 MAP_CELLS = 64  # patches at most for one heat map
@@ -58,6 +62,11 @@ class _Prepared:
     scored: int  # the first `scored` views decide, the others are for the map
     inputs: Inputs
     error: ImageError | None = None
+    credentials: Credentials | None = None
+
+
+# For those who mix pictures of several origins, such as a server; made by `Detector.prepare`.
+Prepared: TypeAlias = _Prepared
 
 
 class Detector:
@@ -69,9 +78,11 @@ class Detector:
         threshold: or from this probability on; default: the upper edge of the card's abstention band.
         limits: what is too large or too slow to be read.
         threads: threads of the network; default: the processors at hand.
+        trust_anchors: PEM file with the roots of those whose content credentials (C2PA) are trusted; default:
+            the file that VESTIGE_TRUST_ANCHORS names, else nobody.
 
     Raises:
-        ConfigError: `fpr` or `threshold` do not fit.
+        ConfigError: `fpr` or `threshold` do not fit, or `trust_anchors` cannot be read.
         ModelPackageError: ONNX Runtime cannot run the package.
     """
 
@@ -83,10 +94,12 @@ class Detector:
         threshold: float | None = None,
         limits: Limits | None = None,
         threads: int | None = None,
+        trust_anchors: str | Path | None = None,
     ) -> None:
         self.card: ModelCard = package.card
         self.band = thresholds(package.card, fpr, threshold)
         self.limits = limits or Limits()
+        self._credentials = CredentialReader(load_trust_list(trust_anchors), self.limits)
         self._session = Session(package, threads)
 
     @classmethod
@@ -159,6 +172,17 @@ class Detector:
         if waiting:
             yield from self._finish(waiting)
 
+    def prepare(self, source: Source, *, heat_map: bool = False, keep_picture: bool = False) -> Prepared:
+        """Read one picture and cut it into views, without judging it; any thread may call this.
+
+        A picture that cannot be read raises nothing: its report, too, comes from `scan_prepared`.
+        """
+        return self._prepare(source, heat_map, keep_picture)
+
+    def scan_prepared(self, waiting: Sequence[Prepared]) -> list[Scanned]:
+        """Judge pictures that were prepared, in their order; their views share batches."""
+        return list(self._finish(list(waiting)))
+
     def _prepare_ahead(
         self, sources: Iterable[Source], heat_map: bool, keep_pictures: bool
     ) -> Iterator[_Prepared]:
@@ -180,14 +204,20 @@ class Detector:
     def _prepare(self, source: Source, heat_map: bool, keep_picture: bool = True) -> _Prepared:
         name = _name(source)
         try:
+            # Read once: content credentials are about the bytes.
+            if isinstance(source, str | os.PathLike):
+                source = read_file(source, self.limits)
             picture = decode(source, self.limits)
         except ImageError as error:
             return _Prepared(name, None, [], [], 0, np.empty(0, np.uint8), error)
         corners, scored, inputs = self._look(picture, heat_map)
-        claims = read_claims(picture.metadata)
+        data = bytes(source) if isinstance(source, bytes | bytearray | memoryview) else None
+        found = self._credentials.read(data, picture.facts, picture.metadata)
+        claims = merged(found.claims if found else [], read_claims(picture.metadata))
         if not keep_picture:
             picture = Picture(np.empty((0, 0, 3), np.uint8), picture.facts)
-        return _Prepared(name, picture, claims, corners, scored, inputs)
+        credentials = found.credentials if found else None
+        return _Prepared(name, picture, claims, corners, scored, inputs, credentials=credentials)
 
     def _look(self, picture: Picture, heat_map: bool) -> tuple[list[tuple[int, int]], int, Inputs]:
         """Corners of the views, how many of them decide, and what the network is given of each."""
@@ -224,8 +254,18 @@ class Detector:
             error = item.error or ImageError("internal", "The picture was lost on its way.")
             return ImageReport(**common, error=ScanError(code=error.code, reason=error.reason))
         verdict, evidence = self._judge(item, scores)
+        if item.credentials is not None:
+            common["versions"] = self.versions | {"c2pa-python": library_version()}
+        compared = compare(verdict, evidence, item.claims, item.credentials)
         return ImageReport(
-            **common, verdict=verdict, evidence=evidence, claims=item.claims, facts=item.picture.facts
+            **common,
+            verdict=verdict,
+            evidence=evidence,
+            claims=item.claims,
+            facts=item.picture.facts,
+            credentials=item.credentials,
+            lines=compared.lines,
+            agreement=compared.agreement,
         )
 
     def _judge(self, item: _Prepared, scores: Scores) -> tuple[Verdict, Evidence]:

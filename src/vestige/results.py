@@ -102,6 +102,112 @@ class Claim(_Model):
     trust: Literal["unsigned", "signed", "signed_and_trusted"] = "unsigned"
 
 
+class CredentialAction(_Model):
+    """One step of the picture's making as its manifest lists it; texts are empty where it says nothing.
+
+    Attributes:
+        action: name of the step, such as "c2pa.created" or "c2pa.color_adjustments".
+        software: the program that did it.
+        source_type: digital source type of what came out of it, as found (a URI).
+        when: time as found.
+        description: in the signer's words.
+    """
+
+    action: str
+    software: str = ""
+    source_type: str = ""
+    when: str = ""
+    description: str = ""
+
+
+class CredentialIngredient(_Model):
+    """A picture that went into this one, as the manifest lists it.
+
+    Attributes:
+        relationship: "parentOf" (this picture was made from it), "componentOf" (it was put in) or "inputTo"
+            (a process was given it), as found.
+        state: of its own credentials: as for `Credentials`, "unsigned" if it has none, "unchecked" if they
+            were not checked.
+        claim_generator: the program that wrote its credentials.
+        source_types: digital source types that its credentials declare, those of its own parents included.
+    """
+
+    title: str = ""
+    format: str = ""
+    relationship: str = ""
+    state: Literal["trusted", "valid", "invalid", "unsigned", "unchecked"] = "unsigned"
+    claim_generator: str = ""
+    source_types: list[str] = Field(default_factory=list)
+
+
+class Credentials(_Model):
+    """What a C2PA manifest store says, and what checking it gave. It never changes the pixel score.
+
+    Texts are cut to a bounded length, and long lists to their first entries (`problems` then says so).
+
+    Attributes:
+        state: "trusted": the signature is intact, it fits the picture, and the signer is on the trust list;
+            "valid": the same, but the signer is not on the trust list, or there is none;
+            "invalid": signature, statements or picture were changed, or the certificate does not hold;
+            "unreadable": they could not be read.
+        problems: what is wrong, in words with the code of the C2PA specification; not that a signer is not on
+            the trust list, which the state says.
+        signer: common name in the signing certificate. Anyone can make a certificate with any name: a name
+            means something only where the state is "trusted".
+        issuer: organisation in the signing certificate.
+        signed_at: time of a time stamp on the signature, None without one.
+        claim_generator: the program that wrote the manifest.
+        title: name of the picture when it was signed.
+        source_types: digital source types that the picture's own manifest declares, as found (URIs).
+        thumbnail: preview kept in the manifest, decoded and encoded anew, as a data URI.
+        remote: address of a manifest that lies elsewhere; it is never fetched.
+        trust_list: the list that signers were looked up in, "none" without one.
+    """
+
+    state: Literal["trusted", "valid", "invalid", "unreadable"]
+    problems: list[str] = Field(default_factory=list)
+    signer: str = ""
+    issuer: str = ""
+    signed_at: str | None = None
+    claim_generator: str = ""
+    title: str = ""
+    actions: list[CredentialAction] = Field(default_factory=list)
+    ingredients: list[CredentialIngredient] = Field(default_factory=list)
+    source_types: list[str] = Field(default_factory=list)
+    thumbnail: str | None = None
+    remote: str | None = None
+    trust_list: str = "none"
+
+
+class EvidenceLine(_Model):
+    """One line of evidence, to stand beside the others.
+
+    Attributes:
+        origin: "pixels", "file" (a model that looks at the file only), or the origin of claims.
+        says: sentences for people.
+        points_to: the direction; "edited" also for pixels that look generated in part; None: neither way.
+        trust: "measured" for what Vestige saw itself, otherwise as for `Claim`.
+    """
+
+    origin: str
+    says: str
+    points_to: Literal["generated", "camera", "edited", "real"] | None = None
+    trust: Literal["measured", "unsigned", "signed", "signed_and_trusted"]
+
+
+class Agreement(_Model):
+    """Whether pixels and claims point the same way.
+
+    Attributes:
+        state: "disagree" also if claims contradict each other; "only_pixels" or "only_claims" if the other
+            side does not say whether the picture was generated; "nothing" if neither does.
+        sentence: the same in words, and what it is worth.
+    """
+
+    state: Literal["agree", "disagree", "only_pixels", "only_claims", "nothing"]
+    sentence: str
+
+
 class ViewScore(_Model):
     """One rectangle of the picture that the model looked at, in pixels of the upright picture."""
 
@@ -181,7 +287,13 @@ ROW_FIELDS = (
 
 
 class ImageReport(_Model):
-    """All that is said about one picture: pixel evidence, facts and claims side by side, or one error."""
+    """All that is said about one picture: pixel evidence, facts and claims side by side, or one error.
+
+    Attributes:
+        credentials: content credentials (C2PA); None if the file neither holds nor names any.
+        lines: the evidence in lines: pixels first, then what is signed, then what is not.
+        agreement: whether the lines agree; None if the picture could not be read.
+    """
 
     schema_version: int = SCHEMA_VERSION
     path: str
@@ -192,6 +304,9 @@ class ImageReport(_Model):
     model: str
     versions: dict[str, str] = Field(default_factory=dict)
     error: ScanError | None = None
+    credentials: Credentials | None = None
+    lines: list[EvidenceLine] = Field(default_factory=list)
+    agreement: Agreement | None = None
 
     @property
     def probability(self) -> float | None:

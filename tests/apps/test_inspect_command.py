@@ -158,10 +158,10 @@ def test_too_large_pictures_are_refused(extractor: Path, picture: Path, tmp_path
     assert caught.value.code == "too_large"
 
 
-def test_what_to_inspect_must_be_said(picture: Path, tmp_path: Path) -> None:
-    done = vestige("inspect", picture, folder=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr == "vestige: say what to inspect: --signature is what there is\n"
+def test_the_extractor_may_be_named_as_such(extractor: Path, picture: Path, tmp_path: Path) -> None:
+    done = vestige("inspect", picture, "--signature", "--extractor", extractor, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "signature by plain 1.0" in done.stdout
 
 
 def test_packages_of_the_other_kind_are_refused(

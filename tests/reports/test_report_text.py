@@ -4,7 +4,7 @@ import unicodedata
 from hypothesis import given
 from report_samples import hostile_report, make_report, reports, texts
 
-from vestige.reports.records import json_line, record_of, report_of
+from vestige.reports.records import Record, json_line, record_of, report_of
 from vestige.reports.sinks import guarded, unguarded
 from vestige.reports.text import from_utf8, shorten, to_utf8, visible
 from vestige.results import ROW_FIELDS
@@ -50,6 +50,7 @@ def test_record_has_the_row_first_and_loses_nothing():
         assert record["claims_detail"][0]["kind"]
         assert len(record["views"]) == 2
         assert report_of(record) == report
+        assert json.loads(Record.model_validate_json(json_line(record)).model_dump_json()) == record
 
 
 def test_a_record_says_that_only_the_file_was_looked_at():

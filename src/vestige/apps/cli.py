@@ -9,6 +9,7 @@ import typer
 
 import vestige
 from vestige.apps.data import data_app
+from vestige.apps.serve_cli import register as register_serve
 from vestige.apps.workshop_cli import register
 from vestige.errors import VestigeError
 
@@ -136,6 +137,14 @@ def scan(
     max_megabytes: Annotated[float, typer.Option(min=0.001, help="Larger files are refused.")] = 64,
     max_megapixels: Annotated[float, typer.Option(min=0.001, help="Larger pictures are refused.")] = 100,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table and no progress.")] = False,
+    trust_anchors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="PEM roots of those whose content credentials (C2PA) are trusted.",
+            show_default="the file that VESTIGE_TRUST_ANCHORS names, else none",
+        ),
+    ] = None,
     fetch: Annotated[
         bool,
         typer.Option("--fetch", help="Download the weights that the model lacks; see vestige fetch."),
@@ -165,6 +174,7 @@ def scan(
         max_pixels=int(max_megapixels * 1_000_000),
         quiet=quiet,
         fetch=fetch,
+        trust_anchors=trust_anchors,
     )
     raise typer.Exit(command.run(paths, options))
 
@@ -173,43 +183,76 @@ def scan(
 def inspect(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.")],
     signature: Annotated[
-        bool, typer.Option("--signature", help="Draw the picture's signature and its spectrum.")
+        bool, typer.Option("--signature", help="Only the picture's signature and its spectrum, as files.")
     ] = False,
     model: Annotated[
         str,
         typer.Option(
-            help="A shipped extractor's name or an extractor package's folder.", show_default="signature"
+            help="The detector, a shipped one's name or a package's folder; with --signature the extractor.",
+            show_default="first; signature",
+        ),
+    ] = "",
+    extractor: Annotated[
+        str,
+        typer.Option(
+            help="The extractor, a shipped one's name or a package's folder.", show_default="signature"
         ),
     ] = "",
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder for page and pictures.", show_default="NAME-signature, right here"
+            metavar="DIR",
+            help="Folder for page and pictures.",
+            show_default="NAME-inspection or NAME-signature, right here",
         ),
     ] = None,
     array: Annotated[
-        bool, typer.Option("--array", help="Also write the signature as numbers, signature.npy (float16).")
+        bool,
+        typer.Option("--array", help="With --signature: also write it as numbers, signature.npy (float16)."),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    ela_quality: Annotated[
+        int, typer.Option(min=1, max=100, help="JPEG quality of the error level analysis.")
+    ] = 90,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the network.")] = None,
     max_megabytes: Annotated[float, typer.Option(min=0.001, help="A larger file is refused.")] = 64,
     max_megapixels: Annotated[
-        float, typer.Option(min=0.001, help="A larger picture is refused; each megapixel takes 25 MB.")
-    ] = 50,
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="A larger picture is refused; each megapixel takes 15 MB, with --signature 25 MB.",
+            show_default="100, with --signature 50",
+        ),
+    ] = None,
 ) -> None:
-    """Look at one picture more closely; this gives no verdict.
+    """Measure all that can be measured about one picture, and write one page about it.
+
+    Verdict and patches, signature, high-pass residual, spectra, block grid, error level, JPEG tables and all
+    metadata. With --signature only the signature, without a verdict.
 
     Exit code: 0 done, 2 the picture could not be read or something is missing.
     """
     from vestige.errors import ConfigError
-
-    if not signature:
-        raise ConfigError("say what to inspect: --signature is what there is")
-    from vestige.apps import inspect as command
     from vestige.images import Limits
 
-    limits = Limits(max_bytes=int(max_megabytes * 2**20), max_pixels=int(max_megapixels * 1_000_000))
-    command.run(image, command.InspectOptions(model or None, out, array, json, threads, limits))
+    megapixels = max_megapixels if max_megapixels is not None else 50 if signature else 100
+    limits = Limits(max_bytes=int(max_megabytes * 2**20), max_pixels=int(megapixels * 1_000_000))
+    if signature:
+        from vestige.apps import inspect as command
+
+        if model and extractor:
+            raise ConfigError("with --signature, --model and --extractor mean the same: give one of them")
+        chosen = model or extractor or None
+        command.run(image, command.InspectOptions(chosen, out, array, json, threads, limits))
+        return
+    from vestige.apps import inspect_all
+
+    if array:
+        raise ConfigError("--array writes the signature as numbers: use it with --signature")
+    options = inspect_all.FullOptions(
+        model or None, extractor or None, out, json, threads, ela_quality, limits
+    )
+    inspect_all.run(image, options)
 
 
 @app.command()
@@ -252,6 +295,7 @@ def models() -> None:
         print(f"{extractor.title} (extractor, for inspect --signature): {extractor.summary}")
 
 
+register_serve(app)
 register(app)
 
 

@@ -48,6 +48,7 @@ class ScanOptions:
     max_pixels: int = Limits().max_pixels
     quiet: bool = False
     fetch: bool = False
+    trust_anchors: Path | None = None
 
 
 @dataclass
@@ -92,6 +93,7 @@ def run(arguments: list[str], options: ScanOptions) -> int:
         fpr=options.fpr,
         limits=Limits(max_bytes=options.max_bytes, max_pixels=options.max_pixels),
         threads=options.threads,
+        trust_anchors=options.trust_anchors,
     )
     tally = _Tally()
     with ExitStack() as stack:

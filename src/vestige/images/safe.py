@@ -87,7 +87,7 @@ def decode_in_child(data: bytes, kind: Format, limits: Limits) -> Raster | None:
 
 
 def _in_memory() -> IO[bytes]:
-    """A file for the child to write to: a pipe would fill, and a picture of somebody's has no business on a disk."""
+    """A file for the child to write to; a picture does not go to the disk if it need not."""
     if sys.platform == "linux":
         return os.fdopen(os.memfd_create("vestige-pixels"), "w+b")
     return tempfile.TemporaryFile()

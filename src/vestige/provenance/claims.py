@@ -46,6 +46,18 @@ def read_claims(metadata: RawMetadata) -> list[Claim]:
     return list(_distinct(claims))[:MAX_CLAIMS]
 
 
+def merged(signed: list[Claim], plain: list[Claim]) -> list[Claim]:
+    """Claims of content credentials and of plain metadata in the order of `read_claims`, the former first.
+
+    The same thing said by both stays twice: it is worth differently.
+
+    Args:
+        signed: claims of content credentials, already bounded.
+        plain: what `read_claims` gave.
+    """
+    return sorted([*signed, *plain], key=lambda claim: _KINDS.index(claim.kind))
+
+
 def _contained(read: Callable[[_Block], list[Claim]], block: _Block) -> list[Claim]:
     # The readers do not raise on any block we know of; a scan must not end on one that we do not.
     try:

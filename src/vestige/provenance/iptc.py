@@ -21,24 +21,25 @@ FIELDS = {
 }
 """Datasets of record 2 that say something of a picture's making."""
 
-# ISO 2022 escape sequences of dataset 1:90.
-_CHARSETS = {b"\x1b%G": "utf-8", b"\x1b.A": "latin-1", b"\x1b-A": "latin-1"}
+CHARSETS = {b"\x1b%G": "utf-8", b"\x1b.A": "latin-1", b"\x1b-A": "latin-1"}
+"""Character sets by the ISO 2022 escape sequence in dataset 1:90."""
 
 
 def parse_iptc(block: bytes) -> dict[str, list[str]]:
     """Field name (a value of `FIELDS`) to its texts, in the order of the block; never raises."""
     charset: str | None = None
     values: dict[str, list[bytes]] = {}
-    for record, dataset, data in _records(block):
+    for record, dataset, data in records(block):
         if (record, dataset) == (1, 90):
-            charset = _CHARSETS.get(data[:3])
+            charset = CHARSETS.get(data[:3])
         elif record == 2 and dataset in FIELDS:
             values.setdefault(FIELDS[dataset], []).append(data)
-    texts = {name: [_text(data, charset) for data in found] for name, found in values.items()}
+    texts = {name: [record_text(data, charset) for data in found] for name, found in values.items()}
     return {name: kept for name, found in texts.items() if (kept := [text for text in found if text])}
 
 
-def _records(block: bytes) -> Iterator[tuple[int, int, bytes]]:
+def records(block: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Record number, dataset number and bytes of each dataset, at most `MAX_RECORDS`; never raises."""
     # Some writers keep the Photoshop wrapping around the records: the first marker starts them.
     position = block.find(b"\x1c")
     for _ in range(MAX_RECORDS):
@@ -57,7 +58,8 @@ def _records(block: bytes) -> Iterator[tuple[int, int, bytes]]:
         position += size
 
 
-def _text(data: bytes, charset: str | None) -> str:
+def record_text(data: bytes, charset: str | None) -> str:
+    """A dataset's bytes as text, in a character set of `CHARSETS` or, without one, guessed."""
     if charset == "latin-1":
         return data.decode("latin-1").strip("\0 ")
     return decode(data).strip("\0 ")

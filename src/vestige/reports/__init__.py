@@ -4,7 +4,7 @@ Every output is a `Sink`: it takes one report after another, keeps each at once,
 """
 
 from vestige.reports.formats import FORMATS, Format, format_of, open_sink
-from vestige.reports.records import record_of, report_of
+from vestige.reports.records import Record, record_of, report_of
 from vestige.reports.sinks import BaseSink, CsvSink, JsonlSink, JsonSink, Sink
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Format",
     "JsonSink",
     "JsonlSink",
+    "Record",
     "Sink",
     "format_of",
     "open_sink",

@@ -4,6 +4,7 @@ from html import escape
 from math import isfinite
 
 from vestige.images.picture import Picture
+from vestige.reports.html_evidence import credentials_block, evidence_block
 from vestige.reports.overlay import overlay, thumbnail
 from vestige.reports.text import shorten, visible
 from vestige.reports.wording import (
@@ -65,6 +66,9 @@ def card(report: ImageReport, picture: Picture | None, number: int) -> str:
         parts.append(f'<div class="columns">{_figure(report, picture, label)}<div class="findings">')
         if report.evidence:
             parts.append(_pixels(report, report.evidence, kind))
+        parts.append(evidence_block(report))
+        if report.credentials:
+            parts.append(credentials_block(report.credentials))
         parts.append(_claims(report))
         parts.append("</div></div>")
     if kind == "unreadable" and report.claims:
@@ -181,7 +185,9 @@ def _scale(evidence: Evidence, kind: Kind) -> str:
 
 
 def _claims(report: ImageReport) -> str:
-    note = tension(report)
+    note = tension(report) if report.agreement is None else None  # else it stands with the lines of evidence
+    signed = any(claim.trust != "unsigned" for claim in report.claims)
+    unsigned = "what is not signed" if signed else "this"
     body = "".join(_claim(claim) for claim in report.claims)
     if not body:
         body = '<p class="small">Nothing was found. That proves nothing: most sites remove such data.</p>'
@@ -189,9 +195,8 @@ def _claims(report: ImageReport) -> str:
         body = f"<ul>{body}</ul>"
     return (
         '<section class="claims"><h4>What the file says of itself</h4>'
-        '<p class="small">Anyone can write or remove this. It does not change the verdict on the pixels.</p>'
-        + (f'<p class="tension">{_text(note)}</p>' if note else "")
-        + f"{body}</section>"
+        f'<p class="small">Anyone can write or remove {unsigned}. It does not change the verdict on the '
+        "pixels.</p>" + (f'<p class="tension">{_text(note)}</p>' if note else "") + f"{body}</section>"
     )
 
 

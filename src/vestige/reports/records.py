@@ -14,18 +14,71 @@ of the report under these keys, so that nothing is said twice:
 | `claims_detail` | what the file says of itself (`claims` is this in words)   | `claims`                |
 | `facts`         | what was measured about the file                           | `facts`                 |
 | `versions`      | versions of what made the report                           | `versions`              |
+| `credentials`   | content credentials (C2PA), or null                        | `credentials`           |
+| `lines`         | lines of evidence: pixels, then signed, then unsigned      | `lines`                 |
+| `agreement`     | whether the lines agree, or null for an unreadable picture | `agreement`             |
 
 Numbers are finite: NaN and infinities, which JSON does not know, become null. Keys and verdicts may be added
 without a new `schema_version` (see `vestige.results`): `deviation`, `generated_share` and the verdict
-"likely_partly_generated" came later than the rest.
+"likely_partly_generated" came later than the rest, `credentials`, `lines` and `agreement` later still.
 """
 
 import json
 import math
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from vestige.reports.text import has_surrogates
-from vestige.results import ImageReport
+from vestige.results import (
+    SCHEMA_VERSION,
+    Agreement,
+    Claim,
+    Credentials,
+    EvidenceLine,
+    Facts,
+    HeatMap,
+    ImageReport,
+    Verdict,
+    ViewScore,
+)
+
+
+class Record(BaseModel):
+    """The schema of a record: what `vestige scan --json`, the HTTP API and `record_of` give for one picture.
+
+    See the table of this module, and `vestige.results` for what the fields mean.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    verdict: Verdict | None
+    probability: float | None
+    logit: float | None
+    spread: float | None
+    model: str
+    width: int | None
+    height: int | None
+    format: str | None
+    claims: str | None
+    sha256: str | None
+    error_code: str | None
+    error: str | None
+    deviation: float | None
+    generated_share: float | None
+    schema_version: int = SCHEMA_VERSION
+    thresholds: tuple[float, float] | None
+    reasons: list[str]
+    views: list[ViewScore]
+    heat_map: HeatMap | None
+    looked_at: Literal["pixels", "file"] | None
+    claims_detail: list[Claim]
+    facts: Facts | None
+    versions: dict[str, str]
+    credentials: Credentials | None
+    lines: list[EvidenceLine]
+    agreement: Agreement | None
 
 
 def record_of(report: ImageReport) -> dict[str, Any]:
@@ -42,6 +95,9 @@ def record_of(report: ImageReport) -> dict[str, Any]:
         "claims_detail": full["claims"],
         "facts": full["facts"],
         "versions": full["versions"],
+        "credentials": full["credentials"],
+        "lines": full["lines"],
+        "agreement": full["agreement"],
     }
     return {key: finite(value) for key, value in record.items()}
 
@@ -61,8 +117,10 @@ def report_of(record: dict[str, Any]) -> ImageReport:
         evidence["looked_at"] = record.get("looked_at") or "pixels"  # older records do not say it
     error = {"code": record["error_code"], "reason": record["error"]} if record["error_code"] else None
     same = {key: record[key] for key in ("schema_version", "path", "verdict", "model", "facts", "versions")}
+    later = {"credentials": record.get("credentials"), "agreement": record.get("agreement")}
+    later["lines"] = record.get("lines") or []
     return ImageReport.model_validate(
-        {**same, "claims": record["claims_detail"], "evidence": evidence, "error": error}
+        {**same, **later, "claims": record["claims_detail"], "evidence": evidence, "error": error}
     )
 
 

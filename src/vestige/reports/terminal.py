@@ -20,8 +20,10 @@ from vestige.reports.wording import (
     SCORE_IS_NO_PROOF,
     TITLES,
     Kind,
+    credentials_words,
     kind_of,
     percents,
+    signer_words,
     tension,
 )
 from vestige.results import ImageReport, Verdict
@@ -44,7 +46,7 @@ _WIDE = 120  # from here on notes get a column of their own
 _NARROW = 72  # below, the file's format and size have none
 _GAP = 2
 _VERDICT, _PROBABILITY, _FILE = 19, 16, 16
-_NOTE_LIMIT = 300
+_NOTE_LIMIT = 400
 
 
 class TerminalSink(BaseSink):
@@ -160,12 +162,25 @@ def _notes(report: ImageReport) -> Iterator[str]:
         yield report.error.reason
     if report.verdict is Verdict.PARTLY_GENERATED and report.evidence:
         yield from report.evidence.reasons
+    if report.credentials:
+        signer = signer_words(report.credentials)
+        holds = report.credentials.state in ("trusted", "valid")
+        by = f"{'signed by' if holds else 'in the name of'} {signer}. " if signer else ""
+        yield f"content credentials (C2PA): {by}{credentials_words(report.credentials)}"
+        yield from report.credentials.problems[:1]
     for claim in report.claims:
-        if claim.points_to in ("generated", "camera"):
+        # An edit is news only where somebody signed it.
+        if claim.points_to in ("generated", "camera") or (claim.points_to and claim.trust != "unsigned"):
             trust = {"unsigned": "unsigned", "signed": "signed", "signed_and_trusted": "signed, trusted"}
             yield f"file says: {claim.statement.rstrip('.')} ({trust[claim.trust]})"
-    if clash := tension(report):
+    if clash := _clash(report):
         yield clash
+
+
+def _clash(report: ImageReport) -> str | None:
+    if report.agreement is None:  # a report of an earlier version
+        return tension(report)
+    return report.agreement.sentence if report.agreement.state == "disagree" else None
 
 
 def _tail(text: str, width: int, ascii_only: bool) -> str:

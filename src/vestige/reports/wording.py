@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from typing import Literal
 
-from vestige.results import Claim, Evidence, HeatMap, ImageReport, Verdict
+from vestige.results import Claim, Credentials, Evidence, EvidenceLine, HeatMap, ImageReport, Verdict
 
 Kind = Literal["generated", "partly", "inconclusive", "real", "unreadable"]
 KINDS: tuple[Kind, ...] = ("generated", "partly", "inconclusive", "real", "unreadable")
@@ -58,6 +58,11 @@ HOW_TO_READ: tuple[tuple[str, str], ...] = (
         "Missing metadata prove nothing.",
         "Most sites remove them, and anyone can write false ones. That is why they stand apart here and do "
         "not change the verdict.",
+    ),
+    (
+        "A signature is as good as its signer.",
+        "Content credentials (C2PA) that hold show that nothing was changed since somebody signed. Who that "
+        "was is known only if the signer is on a trust list: anyone can sign under any name.",
     ),
 )
 
@@ -219,13 +224,41 @@ def parts_words(share: float) -> str:
     return f"{_percent(share, 0)} of the area looked at resembles generated pictures, by the model's own map"
 
 
-def trust_words(claim: Claim) -> str:
-    """How far a claim can be trusted."""
+def trust_words(claim: Claim | EvidenceLine) -> str:
+    """How far a claim or a line of evidence can be trusted."""
     return {
+        "measured": "measured",
         "unsigned": "unsigned",
         "signed": "signed, by a signer who is not on a trust list",
         "signed_and_trusted": "signed, by a signer on a trust list",
     }[claim.trust]
+
+
+_CREDENTIALS = {
+    "trusted": "They hold, and the signer is on the trust list.",
+    "valid": "The signature is intact, but the signer is not on the trust list: the name may be anyone's.",
+    "invalid": "They do not hold, so what they say is worth no more than plain metadata.",
+    "unreadable": "They could not be read.",
+}
+_NO_LIST = (
+    "The signature is intact. Whom to trust was not configured, so who signed was not checked: the name may "
+    "be anyone's."
+)
+
+
+def credentials_words(credentials: Credentials) -> str:
+    """What checking content credentials gave, in one or two sentences."""
+    if credentials.state == "unreadable" and credentials.remote:
+        return "They lie elsewhere and were not fetched."
+    if credentials.state == "valid" and credentials.trust_list == "none":
+        return _NO_LIST
+    return _CREDENTIALS[credentials.state]
+
+
+def signer_words(credentials: Credentials) -> str:
+    """The name in the signing certificate with its organisation, empty if there is none."""
+    name, issuer = credentials.signer, credentials.issuer
+    return f"{name} ({issuer})" if name and issuer and name != issuer else name or issuer
 
 
 def tension(report: ImageReport) -> str | None:
