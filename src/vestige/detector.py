@@ -35,6 +35,7 @@ from vestige.provenance.agreement import compare
 from vestige.provenance.c2pa import CredentialReader, library_version
 from vestige.provenance.claims import merged
 from vestige.provenance.trust import load_trust_list
+from vestige.provenance.visible_marks import read_marks
 from vestige.results import Claim, Credentials, Evidence, ImageReport, ScanError, Verdict, ViewScore
 
 BATCH = 16  # patches per run of the network: throughput is flat from here on, memory is not
@@ -80,6 +81,7 @@ class Detector:
         threads: threads of the network; default: the processors at hand.
         trust_anchors: PEM file with the roots of those whose content credentials (C2PA) are trusted; default:
             the file that VESTIGE_TRUST_ANCHORS names, else nobody.
+        fetch_manifests: get content credentials that a file only names from the network; off by default.
 
     Raises:
         ConfigError: `fpr` or `threshold` do not fit, or `trust_anchors` cannot be read.
@@ -95,11 +97,14 @@ class Detector:
         limits: Limits | None = None,
         threads: int | None = None,
         trust_anchors: str | Path | None = None,
+        fetch_manifests: bool = False,
     ) -> None:
         self.card: ModelCard = package.card
         self.band = thresholds(package.card, fpr, threshold)
         self.limits = limits or Limits()
-        self._credentials = CredentialReader(load_trust_list(trust_anchors), self.limits)
+        self._credentials = CredentialReader(
+            load_trust_list(trust_anchors), self.limits, fetch=fetch_manifests
+        )
         self._session = Session(package, threads)
 
     @classmethod
@@ -213,7 +218,8 @@ class Detector:
         corners, scored, inputs = self._look(picture, heat_map)
         data = bytes(source) if isinstance(source, bytes | bytearray | memoryview) else None
         found = self._credentials.read(data, picture.facts, picture.metadata)
-        claims = merged(found.claims if found else [], read_claims(picture.metadata))
+        plain = [*read_claims(picture.metadata), *read_marks(picture.pixels)]
+        claims = merged(found.claims if found else [], plain)
         if not keep_picture:
             picture = Picture(np.empty((0, 0, 3), np.uint8), picture.facts)
         credentials = found.credentials if found else None

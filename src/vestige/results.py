@@ -86,7 +86,7 @@ class Claim(_Model):
     """Something the file says of itself. It never changes the pixel score.
 
     Attributes:
-        origin: where it stands: "EXIF", "XMP", "IPTC", "PNG text", "comment", "C2PA".
+        origin: where it stands: "EXIF", "XMP", "IPTC", "PNG text", "comment", "C2PA", "A visible mark".
         kind: what it is about.
         statement: one sentence for people.
         value: the text as found (may be long: a whole prompt).

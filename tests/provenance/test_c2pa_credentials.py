@@ -277,6 +277,32 @@ def test_a_remote_manifest_is_never_fetched(reader, server):
     assert _Counting.asked == ["/store.c2pa"]
 
 
+def test_a_remote_manifest_is_fetched_where_that_is_asked_for(server, monkeypatch):
+    builder = c2pa.Builder(manifest(CREATED_BY_AI), context=c2pa.Context())
+    builder.set_remote_url(server)
+    builder.set_no_embed()
+    out = io.BytesIO()
+    store = builder.sign(authority().signer(), "image/png", io.BytesIO(plain("PNG")), out)
+
+    def give(self):
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(store)))
+        self.end_headers()
+        self.wfile.write(store)
+
+    data = out.getvalue()
+    fetching = CredentialReader(trusting(authority()).trust, fetch=True)
+    missing = read(fetching, data)
+    assert missing.credentials.state == "unreadable"
+    assert "Nothing readable came from" in missing.credentials.problems[0]
+    monkeypatch.setattr(_Counting, "do_GET", give)
+    found = read(fetching, data)
+    assert (found.credentials.state, found.credentials.remote) == ("trusted", server)
+    assert "generated" in {claim.points_to for claim in found.claims}
+    assert _Counting.asked == ["/store.c2pa"] * 2
+
+
 def test_an_embedded_manifest_wins_over_a_remote_one(reader, server):
     found = read(reader, signed(manifest(CREATED_BY_AI), "JPEG", remote=server))
     assert (found.credentials.state, found.credentials.remote) == ("trusted", server)

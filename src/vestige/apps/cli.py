@@ -145,6 +145,13 @@ def scan(
             show_default="the file that VESTIGE_TRUST_ANCHORS names, else none",
         ),
     ] = None,
+    fetch_manifests: Annotated[
+        bool,
+        typer.Option(
+            "--fetch-manifests",
+            help="Get content credentials that a file only names from the network; its maker may notice.",
+        ),
+    ] = False,
     fetch: Annotated[
         bool,
         typer.Option("--fetch", help="Download the weights that the model lacks; see vestige fetch."),
@@ -175,6 +182,7 @@ def scan(
         quiet=quiet,
         fetch=fetch,
         trust_anchors=trust_anchors,
+        fetch_manifests=fetch_manifests,
     )
     raise typer.Exit(command.run(paths, options))
 

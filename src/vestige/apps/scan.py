@@ -49,6 +49,7 @@ class ScanOptions:
     quiet: bool = False
     fetch: bool = False
     trust_anchors: Path | None = None
+    fetch_manifests: bool = False
 
 
 @dataclass
@@ -94,6 +95,7 @@ def run(arguments: list[str], options: ScanOptions) -> int:
         limits=Limits(max_bytes=options.max_bytes, max_pixels=options.max_pixels),
         threads=options.threads,
         trust_anchors=options.trust_anchors,
+        fetch_manifests=options.fetch_manifests,
     )
     tally = _Tally()
     with ExitStack() as stack:

@@ -1,6 +1,6 @@
 """Content credentials (C2PA) of a picture: found, read, checked against a trust list, put into words.
 
-Nothing is fetched: of a manifest that lies elsewhere only the address is told. Nothing raises: a manifest
+Of a manifest that lies elsewhere only the address is told, unless it is asked for. Nothing raises: a manifest
 that is damaged or hostile becomes credentials in the state "unreadable" or "invalid", with a sentence.
 """
 
@@ -47,10 +47,15 @@ class CredentialReader:
         trust: whom to trust.
         limits: `max_seconds` bounds the reading of one file's manifests; None: they are read in this process
             and without a limit, otherwise in a child process that can be killed.
+        fetch: get manifests that a file only names from where it says, within `max_seconds`. Whoever made
+            the file then learns that it is being looked at, and from where.
     """
 
-    def __init__(self, trust: TrustList = NO_TRUST_LIST, limits: Limits | None = None) -> None:
+    def __init__(
+        self, trust: TrustList = NO_TRUST_LIST, limits: Limits | None = None, *, fetch: bool = False
+    ) -> None:
         self.trust = trust
+        self._fetch = fetch
         self._store = StoreReader((limits or Limits()).max_seconds)
 
     def read(self, data: bytes | None, facts: Facts, metadata: RawMetadata) -> Found | None:
@@ -70,20 +75,22 @@ class CredentialReader:
     def _read(self, data: bytes | None, facts: Facts, metadata: RawMetadata) -> Found | None:
         remote = remote_manifest(metadata)
         mime = MIME_TYPES.get(facts.format)
-        if not facts.has_c2pa or data is None or mime is None:
+        elsewhere = not facts.has_c2pa
+        if (elsewhere and (remote is None or not self._fetch)) or data is None or mime is None:
             if remote is None:
                 return None
             problem = f"The manifest lies elsewhere ({remote}) and was not fetched."
             return self._found(Described(unreadable(problem)), remote)
         if importlib.util.find_spec("c2pa") is None:
             return self._found(Described(unreadable(f"{HOW_TO_INSTALL}.")), remote)
-        answer = self._store.read(data, mime, self.trust.anchors)
+        answer = self._store.read(data, mime, self.trust.anchors, self._fetch)
         if "missing" in answer:
             reason = answer["missing"]
             return self._found(Described(unreadable(f"{HOW_TO_INSTALL} (it failed: {reason}).")), remote)
         if "store" not in answer:
             reason = one_line(answer.get("problem", ""), 200).rstrip(".") or "no reason given"
-            return self._found(Described(unreadable(f"The manifests are damaged: {reason}.")), remote)
+            what = f"Nothing readable came from {remote}" if elsewhere else "The manifests are damaged"
+            return self._found(Described(unreadable(f"{what}: {reason}.")), remote)
         described = describe(answer["store"])
         if described.credentials.state != "unreadable":
             small = preview(answer.get("thumbnail", ""))

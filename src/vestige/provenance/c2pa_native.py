@@ -1,8 +1,8 @@
 """The one place that calls the C2PA library: bytes of a file in, its manifest store as JSON out.
 
 Each call brings its own settings: those of the library's older functions belong to a thread and are lost in
-others. Nothing here asks the network, neither for manifests that lie elsewhere nor whether a certificate was
-revoked, nor for keys of identity assertions.
+others. Nothing here asks the network, neither for manifests that lie elsewhere (unless the caller says so)
+nor whether a certificate was revoked, nor for keys of identity assertions.
 """
 
 import base64
@@ -36,13 +36,14 @@ class Answer(TypedDict, total=False):
     problem: str
 
 
-def read_store(data: bytes, mime: str, anchors: str) -> Answer:
+def read_store(data: bytes, mime: str, anchors: str, remote: bool = False) -> Answer:
     """Read and check the manifest store inside a file; takes a few milliseconds and never raises.
 
     Args:
         data: the whole file.
         mime: its type.
         anchors: PEM root certificates of trusted signers, empty for none.
+        remote: fetch a manifest that the file only names.
     """
     try:
         import c2pa
@@ -50,7 +51,7 @@ def read_store(data: bytes, mime: str, anchors: str) -> Answer:
         return Answer(missing=one_line(str(error), 200))
     try:
         with (
-            c2pa.Context.from_dict(_settings(anchors)) as context,
+            c2pa.Context.from_dict(_settings(anchors, remote)) as context,
             c2pa.Reader(mime, io.BytesIO(data), context=context) as reader,
         ):
             store = reader.json()
@@ -66,7 +67,8 @@ def read_store(data: bytes, mime: str, anchors: str) -> Answer:
         return Answer(problem=one_line(f"{type(error).__name__}: {error}", 200))
 
 
-def _settings(anchors: str) -> dict[str, Any]:
+def _settings(anchors: str, remote: bool) -> dict[str, Any]:
+    hosts: dict[str, Any] = {} if remote else {"allowed_network_hosts": []}
     trust = {"trust": {"trust_anchors": anchors}} if anchors else {}
     return trust | {
         "version": 1,
@@ -75,10 +77,10 @@ def _settings(anchors: str) -> dict[str, Any]:
             "verify_trust": True,
             "verify_timestamp_trust": True,
             "ocsp_fetch": False,
-            "remote_manifest_fetch": False,
+            "remote_manifest_fetch": remote,
         },
         "core": {
-            "allowed_network_hosts": [],
+            **hosts,
             "decode_identity_assertions": False,
             "max_decompressed_manifest_size_in_mb": _MAX_UNPACKED_MEGABYTES,
         },

@@ -34,15 +34,16 @@ class StoreReader:
         self._child: subprocess.Popen[bytes] | None = None
         self._owner = 0
 
-    def read(self, data: bytes, mime: str, anchors: str) -> Answer:
+    def read(self, data: bytes, mime: str, anchors: str, remote: bool = False) -> Answer:
         """As `c2pa_native.read_store`; a crash or a file that takes too long is a `problem`, too."""
         if self._seconds is None or not sys.executable:
-            return read_store(data, mime, anchors)
+            return read_store(data, mime, anchors, remote)
         with self._lock:
             child = self._running()
             if child is None:  # no processes allowed here
-                return read_store(data, mime, anchors)
-            return self._ask(child, data, mime, anchors, self._seconds)
+                return read_store(data, mime, anchors, remote)
+            head = {"length": len(data), "mime": mime, "anchors": anchors, "remote": remote}
+            return self._ask(child, data, head, self._seconds)
 
     def _running(self) -> "subprocess.Popen[bytes] | None":
         # After a fork the pipes are shared with the parent process, whose answers are not ours to take.
@@ -53,9 +54,8 @@ class StoreReader:
         return self._child
 
     def _ask(
-        self, child: "subprocess.Popen[bytes]", data: bytes, mime: str, anchors: str, seconds: float
+        self, child: "subprocess.Popen[bytes]", data: bytes, head: dict[str, object], seconds: float
     ) -> Answer:
-        head = {"length": len(data), "mime": mime, "anchors": anchors}
         late = threading.Event()
         to_child, from_child = cast(IO[bytes], child.stdin), cast(IO[bytes], child.stdout)
         watch = threading.Timer(seconds, _kill, (child, late))

@@ -12,7 +12,8 @@ READY = b"ready\n"
 def main() -> None:
     """Answer until stdin ends.
 
-    A request is a line of JSON (`length`, `mime`, `anchors`) and `length` bytes; an answer is a line of JSON.
+    A request is a line of JSON (`length`, `mime`, `anchors`, `remote`) and `length` bytes; an answer is a
+    line of JSON.
     """
     # The library may print; keep the way to the parent for ourselves.
     out = os.fdopen(os.dup(1), "wb")
@@ -24,7 +25,7 @@ def main() -> None:
         data = sys.stdin.buffer.read(request["length"])
         if len(data) < request["length"]:
             break  # the parent is gone
-        answer = read_store(data, request["mime"], request["anchors"])
+        answer = read_store(data, request["mime"], request["anchors"], request["remote"])
         out.write(json.dumps(answer).encode() + b"\n")
         out.flush()
 
