@@ -1,8 +1,8 @@
 """The file that says whom to trust."""
 
 import pytest
-from signed_pictures import authority
 
+from signed_pictures import authority
 from vestige.errors import ConfigError
 from vestige.provenance.trust import load_trust_list
 
