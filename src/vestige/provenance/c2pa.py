@@ -89,7 +89,7 @@ class CredentialReader:
             return self._found(Described(unreadable(f"{HOW_TO_INSTALL} (it failed: {reason}).")), remote)
         if "store" not in answer:
             reason = one_line(answer.get("problem", ""), 200).rstrip(".") or "no reason given"
-            what = f"Nothing readable came from {remote}" if elsewhere else "The manifests are damaged"
+            what = f"Nothing readable came from {remote}" if elsewhere else "The manifests could not be read"
             return self._found(Described(unreadable(f"{what}: {reason}.")), remote)
         described = describe(answer["store"])
         if described.credentials.state != "unreadable":
