@@ -19,7 +19,8 @@ def auroc(labels: Labels, scores: Values) -> float:
     """
     if not has_both_classes(labels, scores):
         return float("nan")
-    real, generated = np.sort(scores[labels == 0]), scores[labels == 1]
+    # Sorted keys, too: looking them up is then several times faster than sorting them.
+    real, generated = np.sort(scores[labels == 0]), np.sort(scores[labels == 1])
     below, not_above = np.searchsorted(real, generated, "left"), np.searchsorted(real, generated, "right")
     return float((below + not_above).mean() / (2 * len(real)))
 
