@@ -11,12 +11,12 @@ import vestige
 from vestige.errors import ConfigError, ImageError
 from vestige.images import Limits, Picture, decode
 from vestige.images.limits import DEFAULT
-from vestige.images.spectrum import chance, peaks, power_spectrum, rings
+from vestige.images.spectrum import chance, power_spectrum
 from vestige.inference.card import ExtractorCard
 from vestige.inference.package import DEFAULT_EXTRACTOR, load_extractor_package, shipped_extractors
 from vestige.inference.signature import ExtractorSession, Signature
 from vestige.progress import Progress
-from vestige.reports.signature import SignatureReport, SpectralPeak, lies_at, lines
+from vestige.reports.signature import SignatureReport, lines, ring_levels, spectral_peaks
 from vestige.reports.signature_page import require_own, write
 from vestige.reports.signature_pictures import amplified
 
@@ -71,7 +71,6 @@ def _report(
 ) -> SignatureReport:
     """Measure the signature, and write its page and pictures."""
     spectrum = power_spectrum(_luma(found.residual))
-    middles, power = rings(spectrum)
     drawn, clipped = amplified(found.residual)
     report = SignatureReport(
         path=image,
@@ -84,14 +83,8 @@ def _report(
         tiles=found.tiles,
         blocks=spectrum.blocks,
         chance=chance(spectrum),
-        peaks=[
-            SpectralPeak(x=peak.x, y=peak.y, decibel=peak.decibel, lies_at=lies_at(peak.x, peak.y))
-            for peak in peaks(spectrum)
-        ],
-        rings=[
-            (round(float(middle), 6), round(float(level), 3))
-            for middle, level in zip(middles, 10 * np.log10(np.maximum(power, 1e-10)), strict=True)
-        ],
+        peaks=spectral_peaks(spectrum),
+        rings=ring_levels(spectrum),
         folder=str(folder),
         versions=_versions(),
     )

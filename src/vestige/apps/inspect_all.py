@@ -17,7 +17,7 @@ from vestige.images.decode import read_file
 from vestige.images.ela import QUALITY, error_level, levels
 from vestige.images.limits import DEFAULT
 from vestige.images.residual import luma, srm_residual, statistics
-from vestige.images.spectrum import Spectrum, chance, peaks, power_spectrum, rings
+from vestige.images.spectrum import Spectrum, chance, power_spectrum, rings
 from vestige.inference.package import (
     DEFAULT_EXTRACTOR,
     DEFAULT_MODEL,
@@ -44,7 +44,7 @@ from vestige.reports.inspection import (
 )
 from vestige.reports.inspection_page import Drawings, write
 from vestige.reports.inspection_words import lines
-from vestige.reports.signature import GAIN, SpectralPeak, lies_at
+from vestige.reports.signature import GAIN, ring_levels, spectral_peaks
 from vestige.reports.signature_page import require_own
 from vestige.results import ImageReport
 
@@ -193,18 +193,11 @@ def exponent(spectrum: Spectrum) -> float | None:
 
 def _spectrum(plane: Plane) -> tuple[SpectrumFigures, Spectrum]:
     spectrum = power_spectrum(plane)
-    middles, power = rings(spectrum)
     figures = SpectrumFigures(
         blocks=spectrum.blocks,
         chance=chance(spectrum),
-        peaks=[
-            SpectralPeak(x=peak.x, y=peak.y, decibel=peak.decibel, lies_at=lies_at(peak.x, peak.y))
-            for peak in peaks(spectrum)
-        ],
-        rings=[
-            (round(float(middle), 6), round(float(level), 3))
-            for middle, level in zip(middles, 10 * np.log10(np.maximum(power, 1e-10)), strict=True)
-        ],
+        peaks=spectral_peaks(spectrum),
+        rings=ring_levels(spectrum),
     )
     return figures, spectrum
 

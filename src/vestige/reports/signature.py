@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from vestige.images.spectrum import Spectrum, peaks, rings
 from vestige.reports.text import visible
 from vestige.results import Facts
 
@@ -137,6 +139,23 @@ class SignatureReport(_Model):
     rings: list[tuple[float, float]]
     folder: str
     versions: dict[str, str]
+
+
+def spectral_peaks(spectrum: Spectrum) -> list[SpectralPeak]:
+    """The peaks of a spectrum with where each lies, the strongest first."""
+    return [
+        SpectralPeak(x=peak.x, y=peak.y, decibel=peak.decibel, lies_at=lies_at(peak.x, peak.y))
+        for peak in peaks(spectrum)
+    ]
+
+
+def ring_levels(spectrum: Spectrum) -> list[tuple[float, float]]:
+    """(cycles per pixel, dB) of a spectrum from coarse to fine, averaged over all directions, rounded."""
+    middles, power = rings(spectrum)
+    return [
+        (round(float(middle), 6), round(float(level), 3))
+        for middle, level in zip(middles, 10 * np.log10(np.maximum(power, 1e-10)), strict=True)
+    ]
 
 
 def lies_at(x: float, y: float) -> Literal["1/2", "1/4", "1/8"] | None:
