@@ -21,7 +21,7 @@ demo:
 $(DEV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(DEV)/bin/python -m pip install --quiet -c constraints.txt -e '.[train,heif,serve,docs,dev]'
+	$(DEV)/bin/python -m pip install --quiet -c constraints.txt -e '.[train,heif,serve,bulk,docs,dev]'
 	touch $@
 
 test: lint types unit

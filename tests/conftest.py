@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: a model package whose scores can be computed by hand, and small pictures."""
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 SIZE = 64
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def brightness_graph(size: int = SIZE, with_map: bool = False) -> bytes:
@@ -115,3 +117,20 @@ def pictures(tmp_path: Path) -> Path:
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 this is no picture")
     (folder / "notes.txt").write_text("not a picture")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bytes_of_pictures() -> dict[str, bytes]:
+    """Pictures cut from the examples in several formats and sizes, a truncated one and one that is text."""
+    found = {}
+    for number, path in enumerate(sorted(EXAMPLES.glob("*/*.*"))):
+        with Image.open(path) as image:
+            cut = image.convert("RGB").crop((8, 8, 8 + 70 + 9 * number, 8 + 66 + 5 * number))
+        buffer = io.BytesIO()
+        kind = ("PNG", "JPEG", "WEBP")[number % 3]
+        cut.save(buffer, kind, **({"lossless": True} if kind == "WEBP" else {}))
+        found[f"{path.stem}.{kind.lower()}"] = buffer.getvalue()
+    whole = next(data for name, data in found.items() if name.endswith("png"))
+    found["torn.png"] = whole[: len(whole) // 2]
+    found["text.jpg"] = b"this is no picture at all"
+    return found

@@ -55,6 +55,6 @@ def test_options_that_do_not_go_together(options: list[str], sentence: str) -> N
 
 def test_everyday_commands_come_first() -> None:
     names = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    first = ["scan", "inspect", "fetch", "models", "serve"]
+    first = ["scan", "inspect", "fetch", "models", "bulk", "serve"]
     others = ["train", "export", "bench", "spectra", "ablate", "deviations", "overlays", "choose", "data"]
     assert names == [*first, *others]

@@ -16,11 +16,11 @@ from vestige.apps.bench_card import write_to_card, write_to_twin
 from vestige.errors import ConfigError, DataError
 from vestige.evaluation import scoring, tables
 from vestige.evaluation.bench import Plan, bench, read_bench
-from vestige.evaluation.lock import only_one
 from vestige.evaluation.metrics import auroc, average_precision, recall_at_fpr
 from vestige.evaluation.report import HTML, PAGE, render, write_report
 from vestige.evaluation.scores import Scores, read_scores
 from vestige.inference.package import load_package
+from vestige.lock import only_one
 
 
 class Stopped(BaseException):
@@ -231,7 +231,7 @@ def test_an_audit_of_other_pictures_is_not_shown(tmp_path: Path) -> None:
 def test_one_bench_at_a_time(tmp_path: Path) -> None:
     pytest.importorskip("fcntl", reason="the system has no such locks")
     script = (
-        "import sys\nfrom pathlib import Path\nfrom vestige.evaluation.lock import only_one\n"
+        "import sys\nfrom pathlib import Path\nfrom vestige.lock import only_one\n"
         "with only_one(Path(sys.argv[1])): print('held')"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]

@@ -48,7 +48,7 @@ def run(options: AblateOptions) -> None:
         DataError: as data give reason to.
     """
     from vestige.evaluation.ablation import write_page
-    from vestige.evaluation.lock import only_one
+    from vestige.lock import only_one
 
     _check(options)
     with only_one(options.out):

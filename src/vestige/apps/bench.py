@@ -9,9 +9,9 @@ from vestige.data.manifest import sha256_of
 from vestige.errors import ConfigError
 from vestige.evaluation.bench import DataSet, Plan, bench
 from vestige.evaluation.left_out import left_out_rows, score_left_out
-from vestige.evaluation.lock import only_one
 from vestige.evaluation.report import HTML, PAGE, write_report
 from vestige.inference.package import DEFAULT_MODEL
+from vestige.lock import only_one
 from vestige.progress import Progress
 
 if TYPE_CHECKING:

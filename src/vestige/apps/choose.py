@@ -32,7 +32,7 @@ def run(options: ChooseOptions) -> None:
         DataError: held-out logits cannot be read.
     """
     from vestige.evaluation.choosing_page import write_page
-    from vestige.evaluation.lock import only_one
+    from vestige.lock import only_one
 
     with only_one(options.out):
         if options.runs:

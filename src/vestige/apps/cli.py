@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 import vestige
+from vestige.apps.bulk_cli import register as register_bulk
 from vestige.apps.data import data_app
 from vestige.apps.serve_cli import register as register_serve
 from vestige.apps.workshop_cli import register
@@ -303,6 +304,7 @@ def models() -> None:
         print(f"{extractor.title} (extractor, for inspect --signature): {extractor.summary}")
 
 
+register_bulk(app)
 register_serve(app)
 register(app)
 

@@ -1,27 +1,22 @@
-"""`vestige data`: which benchmarks are known, what lies in a folder, its manifest, manipulated pictures."""
+"""`vestige data`: known benchmarks, what lies in a folder, manifests, shards, manipulated pictures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from vestige.apps.data_report import UNREADABLE, checked, console, report
+from vestige.apps.data_shards import index_webdataset, shard_manifest
 from vestige.apps.needs import needs
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from vestige.data.check import Check
-    from vestige.data.index import Indexed
 
 data_app = typer.Typer(
     name="data",
-    help="Data sets: known layouts, what a folder holds, manifests, manipulated pictures (extra `train`).",
+    help="Data sets: known layouts, what a folder holds, manifests, shards, manipulations (extra `train`).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-ISSUES, UNREADABLE = 1, 2
-SHOWN = 10  # stray files and problems named on the terminal; all problems are in the problems file
+ISSUES = 1
 
 DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="Folder, Parquet file or table.")]
 As = Annotated[
@@ -61,7 +56,7 @@ def list_benchmarks(
         access = f"{one.access.conditions} {one.access.url}".strip()
         year = str(one.paper.year) if one.paper else ""
         table.add_row(one.name, one.title, year, str(len(one.groups) or ""), one.licence, access)
-    _console().print(table)
+    console().print(table)
 
 
 @data_app.command("inspect")
@@ -83,7 +78,7 @@ def inspect_folder(
     indexed = inspect(
         path, benchmark or None, name=name, real=real, most=sample, workers=workers, track=Progress().track
     )
-    _report(indexed, f"formats and sizes from {indexed.looked} headers")
+    report(indexed, f"formats and sizes from {indexed.looked} headers")
 
 
 @data_app.command("index")
@@ -114,13 +109,13 @@ def index_folder(
         benchmark or None,
         name=name,
         real=real,
-        check=_check(check),
+        check=checked(check),
         hashes=not no_hash,
         workers=workers,
         track=Progress().track,
     )
     resumed = f", {indexed.resumed} of them in an earlier run" if indexed.resumed else ""
-    _report(indexed, f"{indexed.looked} pictures read{resumed}")
+    report(indexed, f"{indexed.looked} pictures read{resumed}")
     print(f"{out}: {len(indexed.rows)} rows")
     if indexed.problems:
         print(f"{out.with_suffix('.problems.csv')}: {len(indexed.problems)} pictures that cannot be read")
@@ -166,7 +161,7 @@ def audit_manifest(
     if json:
         print(found.model_dump_json(indent=2))
     else:
-        render_terminal(found, _console())
+        render_terminal(found, console())
     if found.issues:
         raise typer.Exit(ISSUES)
 
@@ -207,64 +202,9 @@ def manipulate_pictures(
     from vestige.apps import manipulate as command
 
     command.run(
-        command.ManipulateOptions(manifest, out, options, weights, seed, originals, per_group), _console()
+        command.ManipulateOptions(manifest, out, options, weights, seed, originals, per_group), console()
     )
 
 
-def _report(indexed: "Indexed", looked: str) -> None:
-    """Counts, findings and what was left out, on stdout."""
-    from rich.table import Table
-    from rich.text import Text
-
-    found = indexed.found
-    print(f"{found.name}: {found.benchmark.title} ({found.benchmark.name}), {looked}")
-    table = Table(box=None, pad_edge=False)
-    splits = any(line.split for line in indexed.lines)
-    for column in (*(["split"] if splits else []), "group"):
-        table.add_column(column, overflow="fold")
-    for column in ("real", "generated", "unreadable"):
-        table.add_column(column, justify="right")
-    table.add_column("real: format, sides", overflow="fold")
-    table.add_column("generated: format, sides", overflow="fold")
-    for line in indexed.lines:
-        counts = (str(line.real), str(line.generated), str(line.unreadable or ""))
-        cells = (*([line.split] if splits else []), line.group, *counts, line.looks(0), line.looks(1))
-        table.add_row(*map(Text, cells))
-    _console().print(table)
-    real = sum(line.real for line in indexed.lines)
-    generated = sum(line.generated for line in indexed.lines)
-    print(f"in all {real} real and {generated} generated pictures")
-    for finding in found.findings:
-        print(f"finding: {finding}")
-    _some("left out, no part of the set", found.stray)
-    _some("cannot be read", [f"{path}: {reason}" for path, reason in indexed.problems])
-
-
-def _some(what: str, names: list[str]) -> None:
-    if not names:
-        return
-    print(f"{what}: {len(names)}")
-    for name in names[:SHOWN]:
-        # Names on the disk need not be text, and a terminal takes only that.
-        print(f"  {name.encode(errors='backslashreplace').decode()}")
-    if len(names) > SHOWN:
-        print(f"  and {len(names) - SHOWN} more")
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # a file or a pipe has no width, and folded cells are hard to search
-    return console
-
-
-def _check(text: str) -> "Check":
-    from vestige.errors import ConfigError
-
-    if text == "full":
-        return "full"
-    if text == "header":
-        return "header"
-    raise ConfigError(f"--check takes full or header, not {text!r}")
+data_app.command("shard")(shard_manifest)
+data_app.command("index-shards")(index_webdataset)

@@ -53,7 +53,7 @@ def run(options: DeviationsOptions) -> None:
         DataError: a manifest or a picture cannot be read, or a test set has one class only.
     """
     from vestige.evaluation.deviations import write_page
-    from vestige.evaluation.lock import only_one
+    from vestige.lock import only_one
 
     _check(options)
     with only_one(options.out):

@@ -65,7 +65,7 @@ def run(options: ImprintsOptions, progress: Progress | None = None) -> None:
         ConfigError: options that make no sense, a stage that is not fitted, a folder of something else.
         DataError: the manifest or a picture cannot be read, or there are too few pictures.
     """
-    from vestige.evaluation.lock import only_one
+    from vestige.lock import only_one
 
     if options.pictures < 1:
         raise ConfigError(f"--pictures must be at least 1, got {options.pictures}")

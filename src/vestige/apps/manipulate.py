@@ -63,7 +63,7 @@ def run(options: ManipulateOptions, console: "Console", progress: Progress | Non
         ConfigError: options that make no sense, inpainters that cannot be had, a folder of something else.
         DataError: manifest or pictures cannot be used, or the folder holds pictures made otherwise.
     """
-    from vestige.evaluation.lock import only_one
+    from vestige.lock import only_one
 
     path, split = manifest_and_split(options.manifest)
     if not path:

@@ -30,10 +30,10 @@ def run(options: OverlaysOptions) -> None:
         ModelPackageError: as the package gives reason to.
     """
     from vestige.data.manifest import read_manifest, sha256_of
-    from vestige.evaluation.lock import only_one
     from vestige.evaluation.overlay_page import Told, write_pages
     from vestige.evaluation.overlays import drawn, measure
     from vestige.inference.package import load_package
+    from vestige.lock import only_one
     from vestige.progress import Progress
 
     place, split = manifest_and_split(options.data)

@@ -1,7 +1,7 @@
 """`vestige scan`: pictures in, verdicts out, in as many forms as were asked for."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vestige.apps import fetch
-from vestige.apps.inputs import STDIN, Inputs, collect
+from vestige.apps.inputs import STDIN, collect
 from vestige.detector import Detector
 from vestige.errors import ConfigError
 from vestige.images import Limits
@@ -85,7 +85,7 @@ def run(arguments: list[str], options: ScanOptions) -> int:
     _check(options)
     inputs = collect(arguments)
     notes = Console(file=sys.stderr)
-    _say_left_out(inputs, notes)
+    say_left_out(inputs.left_out, notes)
     if options.fetch:
         fetch.for_scan(options.model or DEFAULT_MODEL, notes)
     detector = Detector.load(
@@ -174,11 +174,12 @@ def _sources(paths: list[str], max_bytes: int) -> Iterator[Source]:
         yield sys.stdin.buffer.read(max_bytes + 1) if path == STDIN else path
 
 
-def _say_left_out(inputs: Inputs, notes: Console) -> None:
-    if not inputs.left_out:
+def say_left_out(left_out: Sequence[str], notes: Console) -> None:
+    """Name files in folders that are not judged."""
+    if not left_out:
         return
-    count = len(inputs.left_out)
-    names = ", ".join(inputs.left_out[:NAMED]) + (", ..." if count > NAMED else "")
+    count = len(left_out)
+    names = ", ".join(left_out[:NAMED]) + (", ..." if count > NAMED else "")
     what = "1 file that is no picture" if count == 1 else f"{count} files that are no pictures"
     notes.print(f"left out: {what} ({names})", markup=False, highlight=False, soft_wrap=True)
 

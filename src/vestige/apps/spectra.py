@@ -76,7 +76,7 @@ def run(options: SpectraOptions, progress: Progress | None = None) -> None:
         DataError: the manifest or a picture cannot be read, or there are too few pictures.
     """
     _check(options)
-    from vestige.evaluation.lock import only_one
+    from vestige.lock import only_one
 
     with only_one(options.out):
         _run(options, progress or Progress())

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 
 from vestige.data.layouts.found import Entry
 from vestige.data.manifest import read_member
+from vestige.data.shards import content_of
 from vestige.errors import DataError, ImageError
 from vestige.images import containers, raster
 from vestige.images.decode import decode, read_file
@@ -52,7 +53,9 @@ def look(entry: Entry, check: Check = "full", limits: Limits = PATIENT) -> Looke
         return Looked("The file's name is not Unicode text; rename it.")
     try:
         content = (
-            read_member(Path(entry.file), entry.member) if entry.member else read_file(entry.file, limits)
+            read_member(Path(entry.file), entry.member, entry.place)
+            if entry.member
+            else _whole(entry.file, limits)
         )
         if len(content) > limits.max_bytes:
             raise ImageError(
@@ -73,6 +76,11 @@ def look(entry: Entry, check: Check = "full", limits: Limits = PATIENT) -> Looke
     except DataError as error:
         return Looked(str(error))
     return Looked("", kind, layout.width, layout.height, hashlib.sha256(content).hexdigest())
+
+
+def _whole(file: str, limits: Limits) -> bytes:
+    content = content_of(Path(file))
+    return content if isinstance(content, bytes) else read_file(file, limits)
 
 
 def look_at(entries: Iterable[Entry], check: Check, workers: int) -> Iterator[Looked]:

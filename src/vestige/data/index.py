@@ -11,7 +11,8 @@ from vestige.data.check import Check, Looked, look_at, sample
 from vestige.data.journal import Journal
 from vestige.data.layouts import Found, read
 from vestige.data.layouts.found import Entry
-from vestige.data.manifest import write_manifest
+from vestige.data.manifest import PLACE_COLUMNS, write_manifest
+from vestige.data.shards import is_shard
 from vestige.data.summary import Line, summarise
 from vestige.errors import DataError
 
@@ -106,33 +107,94 @@ def index(
         DataError: as `vestige.data.layouts.read`; no readable picture; `out` cannot be written.
         ConfigError: as `vestige.data.layouts.read`.
     """
+    out = manifest_path(out)
+    found = read(path, benchmark, name=name, real=real)
+    return write_index(found, out, path, check=check, hashes=hashes, workers=workers, track=track)
+
+
+def manifest_path(out: str | Path) -> Path:
+    """Where a manifest is to be written.
+
+    Raises:
+        DataError: by its ending, it would be none.
+    """
     out = Path(out)
     if out.suffix.lower() not in {".csv", ".parquet"}:
         raise DataError(f"{out}: a manifest ends in .csv or .parquet")
-    found = read(path, benchmark, name=name, real=real)
+    return out
+
+
+def write_index(
+    found: Found,
+    out: Path,
+    path: str | Path,
+    *,
+    check: Check | None,
+    hashes: bool,
+    workers: int,
+    track: Track,
+    problems: Sequence[tuple[str, str]] = (),
+) -> Indexed:
+    """Look at the pictures that a reader found, and write their manifest; arguments as for `index`.
+
+    Args:
+        found: any data set.
+        path: of the data set, for messages.
+        check: None looks at nothing: hashes are those that the entries state.
+        problems: (file, reason) of what the reader could not take for a picture, to be listed with the rest.
+
+    Raises:
+        DataError: no readable picture; `out` cannot be written.
+    """
+    if check is None:
+        return _finished(
+            Indexed(found),
+            [Looked(sha256=entry.sha256) for entry in found.entries],
+            out,
+            path,
+            hashes,
+            problems,
+        )
     journal = Journal(out.with_name(out.name + ".part.jsonl"), found.entries, check)
     resumed = len(journal.done)
     try:
         looked = _look(found.entries, journal, check, workers, track)
     finally:
         journal.close()
-    indexed = Indexed(found, looked=len(looked), resumed=resumed)
+    indexed = _finished(
+        Indexed(found, looked=len(looked), resumed=resumed), looked, out, path, hashes, problems
+    )
+    journal.remove()
+    return indexed
+
+
+def _finished(
+    indexed: Indexed,
+    looked: list[Looked],
+    out: Path,
+    path: str | Path,
+    hashes: bool,
+    problems: Sequence[tuple[str, str]],
+) -> Indexed:
+    """Write the manifest and the list of problems."""
+    found = indexed.found
     relative = _relative_to(os.path.realpath(out.parent))
+    indexed.problems += [(relative(file), reason) for file, reason in problems]
     for entry, one in zip(found.entries, looked, strict=True):
         if one.problem:
-            shown = relative(entry.file)
-            indexed.problems.append((f"{shown}#{entry.member}" if entry.member else shown, one.problem))
+            indexed.problems.append((_named(entry, relative), one.problem))
         else:
-            indexed.rows.append(_row(entry, one, relative, hashes))
-    indexed.lines = summarise(found.entries, zip(found.entries, looked, strict=True))
+            indexed.rows.append(entry_row(entry, one.sha256 if hashes else "", relative))
+    pairs = zip(found.entries, looked, strict=True) if indexed.looked else ()
+    indexed.lines = summarise(found.entries, pairs)
     _write_problems(out.with_suffix(".problems.csv"), indexed.problems)
     if not indexed.rows:
-        raise DataError(f"{path}: none of {len(looked)} pictures can be read, first {indexed.problems[0][1]}")
+        first = f", first {indexed.problems[0][1]}" if indexed.problems else ""
+        raise DataError(f"{path}: none of {len(looked) + len(problems)} pictures can be read{first}")
     try:
         write_manifest(out, indexed.rows)
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror})") from error
-    journal.remove()
     return indexed
 
 
@@ -146,10 +208,17 @@ def _look(entries: list[Entry], journal: Journal, check: Check, workers: int, tr
     return [done[number] for number in range(len(entries))]
 
 
-def _row(entry: Entry, looked: Looked, relative: Callable[[str], str], hashes: bool) -> dict[str, Any]:
-    return {
-        "path": relative(entry.file),
-        "member": entry.member,
+def entry_row(entry: Entry, sha256: str, relative: Callable[[str], str]) -> dict[str, Any]:
+    """The manifest's row of an entry.
+
+    Args:
+        sha256: of the picture's bytes; "" if not known.
+        relative: an absolute path -> as it stands in the manifest.
+    """
+    in_shard = is_shard(Path(entry.file)) and entry.member
+    row = {
+        "path": f"{relative(entry.file)}/{entry.member}" if in_shard else relative(entry.file),
+        "member": "" if in_shard else entry.member,
         "label": entry.label,
         "group": entry.group,
         "split": entry.split,
@@ -161,8 +230,11 @@ def _row(entry: Entry, looked: Looked, relative: Callable[[str], str], hashes: b
         "mask": relative(entry.mask) if entry.mask else "",
         "changed": relative(entry.changed) if entry.changed else "",
         "manipulation": entry.manipulation,
-        "sha256": looked.sha256 if hashes else "",
+        "sha256": sha256,
     }
+    # Left out and not empty: manifests of other data sets are what they were.
+    row |= {"kind": entry.kind} if entry.kind else {}
+    return row | (dict(zip(PLACE_COLUMNS, entry.place, strict=True)) if entry.place else {})
 
 
 def _relative_to(base: str) -> Callable[[str], str]:
@@ -188,4 +260,10 @@ def _write_problems(path: Path, problems: list[tuple[str, str]]) -> None:
 
 
 def _shown(entry: Entry) -> str:
-    return f"{entry.file}#{entry.member}" if entry.member else entry.file
+    return _named(entry, str)
+
+
+def _named(entry: Entry, shown: Callable[[str], str]) -> str:
+    if not entry.member:
+        return shown(entry.file)
+    return f"{shown(entry.file)}{'/' if is_shard(Path(entry.file)) else '#'}{entry.member}"

@@ -10,7 +10,6 @@ FOLDER/manifest.csv               (`write_set`)
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +18,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from vestige.data.atomic import write_whole
+from vestige.data.claims import divide
 from vestige.data.draws import Donors, draw_rows, name_key
+from vestige.data.labelled_files import digest_of, is_done, masks_of, named, png, read_record
 from vestige.data.manifest import Row, write_manifest
 from vestige.data.manipulations import Inpaint, Manipulation, ManipulationSet
 from vestige.errors import ConfigError, DataError, ImageError
@@ -72,7 +73,7 @@ class Labelled:
         Raises:
             DataError: the file cannot be read.
         """
-        return _read_record(_named(self.picture, "json"))
+        return read_record(named(self.picture, "json"))
 
 
 def write_labelled(
@@ -85,6 +86,8 @@ def write_labelled(
     side: int | None = SIDE,
 ) -> list[Labelled]:
     """Manipulate pictures by each kind; what is in the folder is kept.
+
+    Processes that do so in the same folder at the same time divide the pictures among them.
 
     What is made of a picture follows from seed, the kind's options, the picture's name and, where a kind
     needs a donor or networks, from the other rows and the networks. Other kinds and `per_group` change
@@ -121,8 +124,8 @@ def write_labelled(
     for kind in options.kinds:
         key = maker.key(kind)
         hosts = draw_rows(rows, options.per_group, [seed, *name_key(kind.kind)])
-        for host in progress.track(hosts, f"manipulating pictures, {kind.kind}"):
-            found.append(maker.labelled(host, kind, key))
+        maker.make_missing(hosts, kind, key, progress)
+        found += [maker.labelled(host, kind, key) for host in hosts]
     return found
 
 
@@ -204,20 +207,40 @@ class _Maker:
         }
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
+    def make_missing(self, hosts: Sequence[int], kind: Manipulation, key: str, progress: Progress) -> None:
+        """Make what is not there; processes that do so at the same time divide the pictures among them."""
+
+        def lacking(host: int) -> list[tuple[int, list[str]]]:
+            picture = self._picture(host, kind)
+            return [] if is_done(picture) else [(host, [f"{kind.kind}/{picture.stem}"])]
+
+        def do(wanted: Sequence[int]) -> None:
+            for host in wanted:
+                self.labelled(host, kind, key)
+
+        for host in hosts:  # a folder of something else is refused before anything is added to it
+            if is_done(self._picture(host, kind)):
+                self.labelled(host, kind, key)
+        what = f"manipulating pictures, {kind.kind}"
+        divide(self.folder, hosts, lacking, do, lambda indices: progress.track(indices, what))
+
+    def _picture(self, host: int, kind: Manipulation) -> Path:
+        return self.folder / kind.kind / f"{digest_of(self.rows[host].name)}.png"
+
     def labelled(self, host: int, kind: Manipulation, key: str) -> Labelled:
         """One picture, made if it is not there."""
         row = self.rows[host]
         rng = np.random.default_rng([self.seed, *name_key(kind.kind), *name_key(row.name)])
         donor = self.donors.draw(host, rng) if kind.needs_donor else None
-        picture = self.folder / kind.kind / f"{_digest(row.name)}.png"
-        masks = [_named(picture, f"{what}.png") for what in ("generated", "changed", "source")]
+        picture = self._picture(host, kind)
+        masks = masks_of(picture)
         donor_name = None if donor is None else self.rows[donor].name
         wanted = {"key": key, "host": row.name, "donor": donor_name}
-        path = _named(picture, "json")
-        done = path.exists() and all(one.exists() for one in (picture, *masks))
-        record = _read_record(path) if done else self._make(host, donor, kind, rng, picture, masks) | wanted
+        path = named(picture, "json")
+        done = is_done(picture)
+        record = read_record(path) if done else self._make(host, donor, kind, rng, picture, masks) | wanted
         if not done:
-            _write(path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+            write_whole(path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
         elif any(record.get(name) != value for name, value in wanted.items()):
             raise DataError(
                 f"{self.folder}: holds pictures that were made with other options, another seed or of other "
@@ -245,10 +268,10 @@ class _Maker:
         donor_label = None if other is None else other.label
         generated, changed = grey(made.generated(row.label, donor_label)), grey(made.changed())
         picture.parent.mkdir(parents=True, exist_ok=True)
-        encoded = _png(made.pixels)
-        _write(picture, encoded)
+        encoded = png(made.pixels)
+        write_whole(picture, encoded)
         for path, mask in zip(masks, (generated, changed, made.source), strict=True):
-            _write(path, _png(mask))
+            write_whole(path, png(mask))
         return {
             "label": int(generated.any()),
             "kind": kind.kind,
@@ -285,10 +308,10 @@ def _copied(row: Row, folder: Path) -> dict[str, Any]:
         suffix = f".{sniff(data).lower()}" if row.member else row.path.suffix
     except ImageError as error:
         raise DataError(f"{row.name}: {error.reason}") from error
-    path = folder / ORIGINALS / f"{_digest(row.name)}{suffix}"
+    path = folder / ORIGINALS / f"{digest_of(row.name)}{suffix}"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, data)
+        write_whole(path, data)
     return _common(row) | {
         "path": path.relative_to(folder).as_posix(),
         "label": row.label,
@@ -323,34 +346,3 @@ def _middle(pixels: npt.NDArray[np.uint8], side: int | None) -> tuple[npt.NDArra
     top, left = (max(0, length - side) // 2 // BLOCK * BLOCK for length in (height, width))
     cut = np.ascontiguousarray(pixels[top : top + side, left : left + side])
     return cut, [left, top, cut.shape[1], cut.shape[0]]
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); delete it to make its picture again") from error
-    if not isinstance(record, dict) or record.get("label") not in (0, 1):
-        raise DataError(f"{path}: not a record of a manipulated picture; delete it to make its picture again")
-    return record
-
-
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:24]
-
-
-def _named(picture: Path, ending: str) -> Path:
-    return picture.with_name(f"{picture.stem}.{ending}")
-
-
-def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    # Written under another name first: a kill must not leave half a file that a resumed run would use.
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from vestige.data.manifest import Row
+from vestige.data.shards import opened
 from vestige.errors import DataError, ImageError
 from vestige.evaluation.metrics import pixel_average_precision, pixel_f1, pixel_iou, resize_map
 from vestige.evaluation.protocols import Condition
@@ -181,7 +182,7 @@ def mask_of(row: Row, size: tuple[int, int], condition: Condition | None = None)
 
 def _grey(path: Path) -> npt.NDArray[np.uint8]:
     try:
-        with Image.open(path) as image:
+        with Image.open(opened(path)) as image:
             return np.asarray(image.convert("L"))
     except Exception as error:  # Pillow raises about anything on a damaged file
         raise DataError(f"{path}: the mask cannot be read ({error})") from error

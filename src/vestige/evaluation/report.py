@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vestige.data.manifest import read_member
+from vestige.data.shards import content_of
 from vestige.errors import DataError
 from vestige.evaluation import plots
 from vestige.evaluation.bench import Bench, read_all, read_bench
@@ -130,9 +131,9 @@ def _galleries(scores: Scores, folder: Path) -> list[Part]:
 def _content(folder: Path, name: str) -> Path | bytes:
     path, _, member = name.rpartition("#")
     # A file's own name may hold the sign too.
-    if not path or (folder / name).exists():
-        return folder / name
     try:
+        if not path or (folder / name).exists():
+            return content_of(folder / name)
         return read_member(folder / path, member)
     except DataError:
         return b""

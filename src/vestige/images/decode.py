@@ -45,7 +45,7 @@ def decode(source: Source, limits: Limits = DEFAULT) -> Picture:
     if isinstance(source, (bytes, bytearray, memoryview)):
         length = source.nbytes if isinstance(source, memoryview) else len(source)
         if length > limits.max_bytes:
-            raise _too_long(limits)
+            raise too_long(limits)
         return _from_bytes(bytes(source), limits)
     if isinstance(source, (str, os.PathLike)):
         return _from_bytes(read_file(source, limits), limits)
@@ -66,7 +66,7 @@ def read_file(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("not_found", "This is not a regular file.")
         if status.st_size > limits.max_bytes:
-            raise _too_long(limits)
+            raise too_long(limits)
         with open(path, "rb") as file:
             data = file.read(limits.max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
@@ -78,11 +78,12 @@ def read_file(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> bytes:
         words = os.strerror(error.errno) if error.errno else "unknown reason"
         raise ImageError("unreadable", f"The file cannot be read ({words}).") from error
     if len(data) > limits.max_bytes:
-        raise _too_long(limits)
+        raise too_long(limits)
     return data
 
 
-def _too_long(limits: Limits) -> ImageError:
+def too_long(limits: Limits) -> ImageError:
+    """The error for more bytes than the limits allow."""
     return ImageError("too_large", f"The file is longer than the limit of {limits.max_bytes} bytes.")
 
 

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,7 +41,7 @@ class ParquetSink(BaseSink):
     def __init__(self, target: Target, *, resume: bool = False, model: str | None = None) -> None:
         if is_stream(target):
             raise ConfigError("Parquet cannot be written to a stream: name a file, or choose JSON lines")
-        _pyarrow()
+        pyarrow_modules()
         self._path = Path(cast("str | os.PathLike[str]", target))
         if self._path.is_dir():
             raise ConfigError(f"cannot write {self._path}: it is a folder")
@@ -89,7 +90,12 @@ class _Journal(JsonlSink):
         return cast("dict[str, Any]", finite(report.row()))
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def pyarrow_modules() -> tuple[Any, Any]:
+    """`pyarrow` and `pyarrow.parquet`.
+
+    Raises:
+        ConfigError: pyarrow is missing.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
@@ -98,15 +104,20 @@ def _pyarrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def _schema() -> Any:
-    pa, _ = _pyarrow()
+def table_schema() -> Any:
+    """The `pyarrow.Schema` of every table of results.
+
+    Raises:
+        ConfigError: pyarrow is missing.
+    """
+    pa, _ = pyarrow_modules()
     kinds = {**dict.fromkeys(_FLOATS, pa.float64()), **dict.fromkeys(_INTEGERS, pa.int32())}
     fields = [pa.field(name, kinds.get(name, pa.string()), nullable=name != "path") for name in ROW_FIELDS]
     return pa.schema(fields, metadata={"vestige.schema_version": str(SCHEMA_VERSION)})
 
 
 def _table_rows(path: Path) -> Iterator[dict[str, Any]]:
-    pa, pq = _pyarrow()
+    pa, pq = pyarrow_modules()
     try:
         with pq.ParquetFile(path) as table:
             if tuple(table.schema_arrow.names) != ROW_FIELDS:
@@ -120,15 +131,29 @@ def _table_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise ConfigError(not_ours(str(path), "it is not a Parquet file")) from error
 
 
+def table_of(reports: Iterable[ImageReport]) -> Any:
+    """A `pyarrow.Table` with a row per report, in order; the columns are those of `ROW_FIELDS`.
+
+    Raises:
+        ConfigError: pyarrow is missing.
+    """
+    return _table(cast("dict[str, Any]", finite(report.row())) for report in reports)
+
+
+def _table(rows: Iterable[dict[str, Any]]) -> Any:
+    pa, _ = pyarrow_modules()
+    clean = [
+        {key: to_utf8(cell) if isinstance(cell, str) else cell for key, cell in row.items()} for row in rows
+    ]
+    return pa.Table.from_pylist(clean, schema=table_schema())
+
+
 def _write_table(journal: Path, path: Path) -> None:
-    pa, pq = _pyarrow()
-    schema = _schema()
-    rows: list[dict[str, Any]] = []
-    with open(journal, encoding="utf-8") as file, pq.ParquetWriter(path, schema, compression="zstd") as table:
-        for line in file:
-            row = json.loads(line)
-            rows.append({key: to_utf8(cell) if isinstance(cell, str) else cell for key, cell in row.items()})
-            if len(rows) >= _BATCH:
-                table.write_table(pa.Table.from_pylist(rows, schema=schema))
-                rows.clear()
-        table.write_table(pa.Table.from_pylist(rows, schema=schema))
+    _, pq = pyarrow_modules()
+    with (
+        open(journal, encoding="utf-8") as file,
+        pq.ParquetWriter(path, table_schema(), compression="zstd") as table,
+    ):
+        lines = iter(file)
+        while rows := [json.loads(line) for line in islice(lines, _BATCH)]:
+            table.write_table(_table(rows))

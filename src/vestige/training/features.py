@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from vestige.data.claims import divide
 from vestige.errors import DataError
 from vestige.methods.base import Network
 from vestige.progress import Progress
@@ -30,6 +32,7 @@ BATCH = 16
 WORKERS = 2
 
 Pixels = npt.NDArray[np.uint8]
+Wanted = tuple["Request", int]  # and a position in its keys
 Precision = Literal["float32", "bfloat16"]
 T = TypeVar("T")
 
@@ -127,14 +130,21 @@ def compute(
 ) -> None:
     """Put into each source's store what it lacks; a kill costs one shard at most.
 
-    Batches hold what is missing, so a feature may differ in the last digit by what was there before.
+    Processes that compute for the same folder at the same time divide the views among them. Batches hold
+    what is missing, so a feature may differ in the last digit by what was there before, or by who else is at
+    work.
 
     Raises:
         DataError: a picture cannot be read, or features are not finite in float16.
     """
     with ThreadPoolExecutor(WORKERS) as pool:
-        for shard in progress.track(shards, "computing frozen features"):
-            _compute_shard(sources, shard, precision, pool)
+        divide(
+            sources[0].store.folder.parent,
+            shards,
+            lambda shard: _lacking(sources, shard),
+            lambda views: _compute_views(sources, views, precision, pool),
+            lambda all_of_them: progress.track(all_of_them, "computing frozen features"),
+        )
     for source in sources:
         source.store.refresh()
 
@@ -227,20 +237,26 @@ def _as_tuple(module: nn.Module) -> Callable[[Tensor], tuple[Tensor, ...]]:
     return lambda images: (module(images),)
 
 
-def _compute_shard(
-    sources: Sequence[Source], shard: Sequence[Request], precision: Precision, pool: ThreadPoolExecutor
-) -> None:
+def _lacking(sources: Sequence[Source], shard: Sequence[Request]) -> list[tuple[Wanted, list[str]]]:
+    """Which views of a shard a store lacks, each with the names of all that it is lacking in."""
     for source in sources:
         source.store.refresh()  # another process may have been here in the meantime
-    wanted: list[tuple[Request, list[int]]] = []
+    found = []
     for request in shard:
-        positions = [
-            position
-            for position, key in enumerate(request.keys)
-            if any(key not in source.store for source in sources)
-        ]
-        if positions:
-            wanted.append((request, positions))
+        for position, key in enumerate(request.keys):
+            stores = [source.store.folder.name for source in sources if key not in source.store]
+            if stores:
+                found.append(((request, position), [f"{store} {key.hex()}" for store in stores]))
+    return found
+
+
+def _compute_views(
+    sources: Sequence[Source], views_wanted: Sequence[Wanted], precision: Precision, pool: ThreadPoolExecutor
+) -> None:
+    wanted = [
+        (members[0][0], [position for _, position in members])
+        for members in (list(group) for _, group in groupby(views_wanted, lambda one: id(one[0])))
+    ]
     keys = [request.keys[position] for request, positions in wanted for position in positions]
     cut = pool.map(lambda pair: pair[0].cut(pair[1]), wanted)
     views = [found for several in cut for found in several]

@@ -6,8 +6,9 @@ By default it is a tiny autoencoder, for self-augmentation GenSign's DAIR; or a 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from vestige.data.atomic import whole_file
+from vestige.data.claims import divide
 from vestige.data.draws import name_key
 from vestige.data.manifest import Row, sha256_of
 from vestige.errors import ConfigError, DataError
@@ -23,17 +26,37 @@ from vestige.nn.tiny_autoencoder import TinyAutoencoder, find_autoencoder
 from vestige.progress import Progress
 from vestige.training.features import fingerprint
 from vestige.training.recipe import Recipe, SelfAugmentation
+from vestige.training.scoring import identity
 from vestige.training.views import read_pixels
 
+if TYPE_CHECKING:
+    from vestige.methods.gensign.structure import Structure
+
 Pixels = npt.NDArray[np.uint8]
-# Pixels and the picture's name -> the reconstruction, and texts for its file that say how it was made.
-Texts = dict[str, str]
-Passing = Callable[[Pixels, str], tuple[Pixels, Texts]]
+Texts = dict[str, str]  # of a file, that say how it was made
 
 MULTIPLE = 8  # sides are cut to multiples of it; for listed reconstructors, of their own
 # Of larger pictures DAIR and listed reconstructors get the middle: a whole one would not fit into memory.
 WINDOW = 768
 STRUCTURE, MAKER = "structure", "reconstructor"  # names of the texts
+MAKING = 1  # raised when the same networks make other pictures, so that shared ones are not found
+
+
+@dataclass(frozen=True)
+class Passing:
+    """What pictures pass through.
+
+    Attributes:
+        name: of its folder among shared ones.
+        decides: all that decides a reconstruction apart from the picture and what is drawn for it.
+        make: pixels and the picture's name -> the reconstruction, and texts for its file.
+        drawn: what is drawn for a picture of this name.
+    """
+
+    name: str
+    decides: str
+    make: Callable[[Pixels, str], tuple[Pixels, Texts]]
+    drawn: Callable[[str], str] = lambda name: ""
 
 
 def chosen(recipe: Recipe, rows: list[Row]) -> list[int]:
@@ -60,8 +83,16 @@ def reconstruct(
     weights: Path | None,
     folder: Path,
     progress: Progress,
+    shared: Path | None = None,
 ) -> dict[int, Path]:
-    """Make the reconstructions of a recipe; those that are in `folder` are kept.
+    """Make the reconstructions of a recipe; those that are there are kept.
+
+    Processes that make them in the same folder at the same time divide the pictures among them.
+
+    Args:
+        folder: of the run, where a picture is known by its name.
+        shared: instead of it, a folder for any number of runs, where a reconstruction is known by all that it
+            follows from: the picture's bytes, the network with its weights, and what was drawn.
 
     Returns:
         The PNG file of each row index. One made for self-augmentation holds DAIR's structure as the text
@@ -72,18 +103,52 @@ def reconstruct(
             recipe asks for.
         DataError: a picture cannot be read or is too small.
     """
+    picked = chosen(recipe, rows)
     listed = _listed(recipe, weights)
     if listed:
-        return _by_listed(listed, recipe, rows, folder, progress)
-    files = {index: folder / f"{_digest(rows[index].name)}.png" for index in chosen(recipe, rows)}
-    missing = [index for index, path in files.items() if not path.exists()]
-    if missing:
-        folder.mkdir(parents=True, exist_ok=True)
-        passing = _passing(recipe, weights)
-        for index in progress.track(missing, "reconstructing pictures"):
-            pixels, texts = passing(_whole(rows[index]), rows[index].name)
-            _write(files[index], pixels, texts)
+        return _by_listed(listed, recipe, rows, folder, shared, progress)
+    if not picked:
+        return {}
+    if shared is None:
+        files = {index: folder / f"{_digest(rows[index].name)}.png" for index in picked}
+        if all(path.exists() for path in files.values()):
+            return files  # without a look at the weights, which need not be there any more
+    passing = _passing(recipe, weights)
+    if shared is not None:
+        place = shared / f"{passing.name}-{_sha256(passing.decides)[:12]}"
+        files = {
+            index: place / f"{_digest(identity(rows[index]) + passing.drawn(rows[index].name))}.png"
+            for index in picked
+        }
+
+    def make(index: int) -> tuple[Pixels, Texts]:
+        return passing.make(_whole(rows[index]), rows[index].name)
+
+    _make(files, make, shared or folder, progress)
     return files
+
+
+def _make(
+    files: Mapping[int, Path],
+    make: Callable[[int], tuple[Pixels, Texts]],
+    folder: Path,
+    progress: Progress,
+) -> None:
+    """Make the files that are not there, together with other processes that do so in `folder`."""
+
+    def lacking(index: int) -> list[tuple[int, list[str]]]:
+        path = files[index]
+        return [] if path.exists() else [(index, [path.relative_to(folder).as_posix()])]
+
+    def do(wanted: Sequence[int]) -> None:
+        for index in wanted:
+            pixels, texts = make(index)
+            files[index].parent.mkdir(parents=True, exist_ok=True)
+            _write(files[index], pixels, texts)
+
+    missing = [index for index, path in files.items() if not path.exists()]
+    what = "reconstructing pictures"
+    divide(folder, missing, lacking, do, lambda indices: progress.track(indices, what))
 
 
 def makers_of(files: Mapping[int, Path]) -> dict[int, str]:
@@ -152,23 +217,35 @@ def _identity(network: Reconstructor) -> list[str | int]:
 
 
 def _by_listed(
-    listed: Sequence[Reconstructor], recipe: Recipe, rows: list[Row], folder: Path, progress: Progress
+    listed: Sequence[Reconstructor],
+    recipe: Recipe,
+    rows: list[Row],
+    folder: Path,
+    shared: Path | None,
+    progress: Progress,
 ) -> dict[int, Path]:
     """Each reconstructor has a folder of its own, named after all that decides its pictures."""
+    folder = shared or folder
     folders = {
         network.name: folder / f"{network.name}-{_sha256(json.dumps(_identity(network)))[:12]}"
         for network in listed
     }
     makers = {index: _drawn(listed, recipe.seed, rows[index].name) for index in chosen(recipe, rows)}
+
+    def name_of(row: Row) -> str:
+        return row.name if shared is None else identity(row)
+
     files = {
-        index: folders[network.name] / f"{_digest(rows[index].name)}.png" for index, network in makers.items()
+        index: folders[network.name] / f"{_digest(name_of(rows[index]))}.png"
+        for index, network in makers.items()
     }
-    missing = [index for index, path in files.items() if not path.exists()]
-    for index in progress.track(missing, "reconstructing pictures") if missing else ():
+
+    def make(index: int) -> tuple[Pixels, Texts]:
         network = makers[index]
         pixels = _middle(_whole(rows[index], network.multiple))
-        files[index].parent.mkdir(parents=True, exist_ok=True)
-        _write(files[index], _pass(network, pixels, network.multiple), {MAKER: network.name})
+        return _pass(network, pixels, network.multiple), {MAKER: network.name}
+
+    _make(files, make, folder, progress)
     return files
 
 
@@ -192,7 +269,8 @@ def _passing(recipe: Recipe, weights: Path | None) -> Passing:
     if recipe.data.self_augmentation is not None:
         return _dair(recipe.data.self_augmentation, recipe.seed, weights)
     network = _autoencoder(weights)
-    return lambda pixels, name: (_pass(network, pixels), {})
+    decides = json.dumps([MAKING, MULTIPLE, fingerprint(network)])
+    return Passing("autoencoder", decides, lambda pixels, name: (_pass(network, pixels), {}))
 
 
 def _autoencoder(weights: Path | None) -> TinyAutoencoder:
@@ -217,15 +295,19 @@ def _dair(section: SelfAugmentation, seed: int, weights: Path | None) -> Passing
             )
         space = space.model_copy(update={"levels": section.levels})
 
-    def passing(pixels: Pixels, name: str) -> tuple[Pixels, Texts]:
+    def structure_of(name: str) -> "Structure":
         # By name and not by position: adding a source must not redraw all others.
         value = np.random.SeedSequence([seed, *name_key(name)]).generate_state(1, np.uint64)[0]
-        structure = space.draw(torch.Generator().manual_seed(int(value) % 2**63))
+        return space.draw(torch.Generator().manual_seed(int(value) % 2**63))
+
+    def call(pixels: Pixels, name: str) -> tuple[Pixels, Texts]:
+        structure = structure_of(name)
         with torch.inference_mode():
             made = _pixels(network(_images(_middle(pixels)), [structure]))
         return made, {STRUCTURE: structure.model_dump_json()}
 
-    return passing
+    decides = json.dumps([MAKING, MULTIPLE, WINDOW, fingerprint(network)])
+    return Passing("dair", decides, call, lambda name: structure_of(name).model_dump_json())
 
 
 def _middle(pixels: Pixels) -> Pixels:
@@ -257,10 +339,9 @@ def _sha256(text: str) -> str:
 
 
 def _write(path: Path, pixels: Pixels, texts: Texts) -> None:
-    # Written under another name first: a kill must not leave half a picture that a resumed run would use.
-    partial = path.with_suffix(".part")
     info = PngInfo()
     for name, text in texts.items():
         info.add_text(name, text)
-    Image.fromarray(pixels).save(partial, "PNG", compress_level=1, pnginfo=info)
-    partial.replace(path)
+    # A kill must not leave half a picture that a resumed run would use.
+    with whole_file(path) as partial:
+        Image.fromarray(pixels).save(partial, "PNG", compress_level=1, pnginfo=info)

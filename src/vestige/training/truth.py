@@ -15,6 +15,7 @@ from PIL import Image
 from vestige.data.augment import ChainConfig, draw_passage, draw_patch
 from vestige.data.labelled import Labelled
 from vestige.data.manifest import Row
+from vestige.data.shards import opened
 from vestige.errors import DataError
 from vestige.methods.base import TRUTH_CELL as CELL
 from vestige.progress import Progress
@@ -126,7 +127,7 @@ def read_mask(path: Path) -> Map:
         DataError: it cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(opened(path)) as image:
             shares: Map = np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
             return shares
     except Exception as error:  # Pillow raises about anything on a damaged file

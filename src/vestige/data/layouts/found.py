@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from vestige.data.catalogue import Benchmark
+from vestige.data.shards import Place
 from vestige.errors import DataError
 
 # Lists in messages stop here; the count is always said.
@@ -15,8 +16,9 @@ class Entry:
 
     Attributes:
         file: ready to open, absolute.
-        mask, changed: ready to open, absolute; "" if there is none.
+        mask, changed: absolute; "" if there is none.
         sha256: as a table states it; "" if nothing is stated.
+        place: where a member of a tar shard lies; None for all others.
     """
 
     file: str
@@ -33,6 +35,8 @@ class Entry:
     source: str = ""
     licence: str = ""
     sha256: str = ""
+    kind: str = ""
+    place: Place | None = None
 
 
 @dataclass

@@ -72,6 +72,7 @@ def read(file: str, benchmark: Benchmark, name: str) -> Found:
                 label=value,
                 group=str((group and row[group]) or (name if value else f"{name}/real")),
                 licence=str(row[known["license"]] or "") if "license" in known else "",
+                place=None,
                 **texts,
                 **masks,
             )
