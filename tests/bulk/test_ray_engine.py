@@ -1,5 +1,6 @@
 """The engine of a cluster gives the rows of every other one, in order, whoever dies on the way."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -44,6 +45,15 @@ def options(package: Path) -> ScoreOptions:
 
 def expected(chunks: list[Chunk], options: ScoreOptions) -> pa.Table:
     return pa.concat_tables([score_items(chunk.items, options) for chunk in chunks])
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_is_not_there_is_told_soon(scheme: str, bytes_of_pictures: dict[str, bytes]) -> None:
+    with socket.socket() as taken:  # bound and not listening: nobody can be there
+        taken.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ConfigError, match=f"no Ray cluster at {address}"):
+            list(RayEngine(address).run(cut(held(bytes_of_pictures, 8), 8), ScoreOptions()))
 
 
 def test_rows_are_those_of_every_engine_in_order_and_windows(

@@ -3,6 +3,7 @@
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -15,6 +16,7 @@ from vestige.bulk.scorer import ScoreOptions, score_items
 from vestige.errors import ConfigError, VestigeError
 
 WINDOW = 256  # chunks for each actor that are handed to Ray Data at once
+PATIENCE = 5.0  # seconds for a cluster to be found
 STORE = 512 * 2**20  # bytes of the object store of a local cluster: descriptions and tables are small
 
 
@@ -163,17 +165,29 @@ def _cluster(address: str | None, actors: tuple[int, int] | None, cpus: float, g
 
 def _connect(ray: Any, address: str | None, actors: tuple[int, int] | None, cpus: float, gpus: float) -> None:
     common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    where = "on this computer" if address is None else f"at {address}"
     try:
         if address is not None:
+            _knock(address)
             ray.init(address=address, **common)
             return
         local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE}
         if actors is not None:
             local["num_cpus"] = max(1, round(actors[1] * cpus))
         ray.init(address="local", **local, **common)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        where = "on this computer" if address is None else f"at {address}"
+    except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(f"no Ray cluster {where}: {_first_line(error)}") from error
+
+
+def _knock(address: str) -> None:
+    """Find out within seconds whether anybody listens; Ray itself tries for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():  # otherwise it is a word, such as "auto"
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
 
 
 def _first_line(error: BaseException) -> str:
