@@ -10,9 +10,11 @@ import argparse
 import io
 import os
 import shutil
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -106,31 +108,58 @@ def write_thousand(folder: Path, out: Path, seed: int, first: int, end: int) -> 
     return written
 
 
+def write_shard(folder: Path, out: Path, seed: int, first: int, end: int, ending: str) -> int:
+    """Write the pictures from `first` on as one shard, .tar or .parquet; returns their bytes."""
+    place = out / f"{first:07d}{ending}"
+    if place.exists():
+        return 0
+    sources = sources_in(folder)
+    made = ((number, *vary(sources, seed, number)) for number in range(first, end))
+    files = [(f"{number:07d}{suffix}", data) for number, suffix, data in made]
+    out.mkdir(parents=True, exist_ok=True)
+    draft = place.with_name(place.name + ".part")
+    if ending == ".tar":
+        with tarfile.open(draft, "w") as tar:
+            for name, data in files:
+                member = tarfile.TarInfo(name)  # its time is 0: the same bytes each time
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    else:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names, contents = zip(*files, strict=True)
+        table = pa.table({"path": list(names), "bytes": pa.array(contents, pa.binary())})
+        pq.write_table(table, draft, row_group_size=100, compression="none")
+    draft.rename(place)
+    return sum(len(data) for _, data in files)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="pictures to vary")
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=50_000)
     parser.add_argument("--seed", type=int, default=0)
+    shards = parser.add_mutually_exclusive_group()
+    shards.add_argument("--tar", type=int, metavar="PICTURES", help="tar shards of so many pictures")
+    shards.add_argument("--parquet", type=int, metavar="ROWS", help="Parquet files of so many pictures")
     options = parser.parse_args()
     if not sources_in(options.folder):
         parser.error(f"{options.folder}: no pictures")
-    firsts = range(0, options.count, TOGETHER)
+    size = options.tar or options.parquet or TOGETHER
+    firsts = range(0, options.count, size)
+    ends = [min(first + size, options.count) for first in firsts]
+    write: Callable[..., int] = write_thousand
+    if options.tar or options.parquet:
+        write = partial(write_shard, ending=".tar" if options.tar else ".parquet")
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        written = pool.map(
-            write_thousand,
-            *zip(
-                *(
-                    (options.folder, options.out, options.seed, first, min(first + TOGETHER, options.count))
-                    for first in firsts
-                ),
-                strict=True,
-            ),
-        )
+        given = (repeat(options.folder), repeat(options.out), repeat(options.seed))
+        written = pool.map(write, *given, firsts, ends)
         total = 0
         for done, amount in enumerate(written, start=1):
             total += amount
-            print(f"\r{done} of {len(firsts)} folders, {total / 1e6:.0f} MB", end="", flush=True)
+            print(f"\r{done} of {len(firsts)}, {total / 1e6:.0f} MB", end="", flush=True)
     print()
 
 

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -18,6 +18,12 @@ class Progress:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(file=sys.stderr)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # a console belongs to its process
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.console = Console(file=sys.stderr)
 
     def say(self, text: str) -> None:
         """One line."""

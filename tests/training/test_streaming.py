@@ -1,6 +1,7 @@
 """Batches in the order of a stream: decided by their number, read from front to back, mixed in windows."""
 
 import io
+import json
 import pickle
 import tarfile
 from collections import Counter
@@ -11,11 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+import tiny_stages
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tiny_stages import assert_same, recipe, weights
 from tiny_workshop import write_recipe, write_set
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vestige.data.manifest import Row
@@ -23,7 +27,7 @@ from vestige.data.shards import Named, place_of
 from vestige.data.shards_write import write_shards
 from vestige.errors import ConfigError, DataError
 from vestige.progress import Progress
-from vestige.training import streaming
+from vestige.training import stage_training, streaming
 from vestige.training.pictures import CropBatches, Pictures
 from vestige.training.run import train
 from vestige.training.streaming import Stream, StreamedBatches, batches_of
@@ -294,3 +298,37 @@ def test_without_a_stream_batches_are_drawn_as_ever(tmp_path: Path) -> None:
     streamed = batches_of(Stream(rows, 4, 3), 4, 32, 3, 5, 2)
     assert streamed[1][0] == 6
     assert torch.equal(streamed[1][1], StreamedBatches(Stream(rows, 4, 3), 4, 32, 6)[0][1])
+
+
+def test_a_stage_that_streams_goes_on_as_if_never_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_set(tmp_path / "set", groups=4, each=3)
+    streaming = recipe(tmp_path / "recipe.yaml", dair={"stream": 4})
+    tiny_stages.train(tmp_path, "dair", tmp_path / "whole", streaming)
+    step = stage_training.StageTraining.training_step
+
+    def stopping(self: stage_training.StageTraining, given: tuple[int, Tensor]) -> Tensor:
+        if int(given[0]) == 5:
+            raise Killed
+        return step(self, given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage_training.StageTraining, "training_step", stopping)
+        with pytest.raises(Killed):
+            tiny_stages.train(tmp_path, "dair", tmp_path / "run", streaming)
+    assert (tmp_path / "run" / "dair" / "last.ckpt").exists()
+    tiny_stages.train(tmp_path, "dair", tmp_path / "run", streaming)
+    assert_same(weights(tmp_path / "run", "dair"), weights(tmp_path / "whole", "dair"))
+    # It is another order than that of batches drawn from all pictures, and the record says so.
+    drawn = recipe(tmp_path / "drawn.yaml")
+    with pytest.raises(ConfigError, match="begun with another config"):
+        tiny_stages.train(tmp_path, "dair", tmp_path / "run", drawn)
+    tiny_stages.train(tmp_path, "dair", tmp_path / "drawn", drawn)
+    assert "stream" not in json.loads((tmp_path / "drawn" / "dair" / "stage.json").read_text())["config"]
+    first, second = (weights(tmp_path / name, "dair") for name in ("whole", "drawn"))
+    assert any(not torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing may catch it."""

@@ -55,6 +55,9 @@ class StageConfig(StageOptions):
         precision: Lightning's word for it.
         devices: how many processes train on how many devices; each takes batches of its own.
         workers: processes that prepare batches; 0: the training process itself.
+        stream: read the pictures in an order that shards and slow disks like, and mix so many of them at a
+            time in each process that prepares batches (`vestige.training.streaming`). None: every batch is
+            drawn from all pictures.
     """
 
     batch: int = Field(8, ge=1)
@@ -66,6 +69,7 @@ class StageConfig(StageOptions):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     devices: int = Field(1, ge=1)
     workers: int = Field(0, ge=0)
+    stream: int | None = Field(None, ge=1)
 
 
 class FittedConfig(StageOptions):

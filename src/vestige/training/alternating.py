@@ -17,6 +17,7 @@ from vestige.methods.attribution.module import attribution_loss, classification_
 from vestige.methods.base import Network
 from vestige.progress import Progress
 from vestige.training.examples import Examples, batches
+from vestige.training.parallel import told
 from vestige.training.recipe import Recipe
 
 LAST = "last.pt"
@@ -63,7 +64,14 @@ class Alternation:
         network: its standardisation fitted.
         source: draws views of the single class for the attribution module.
         everything: draws views of both classes for the classifier.
+
+    Attributes:
+        fabric: of a fit that several processes share: each takes its share of every batch, and all go on
+            with the mean of their gradients, which is that of the whole batch. Batch normalisation in the
+            classifier then sees shares of batches, and what it keeps for later is the first process's.
     """
+
+    fabric: Any = None
 
     def __init__(self, network: Attribution, source: Pool, everything: Pool, recipe: Recipe) -> None:
         self.network, self.source, self.everything = network, source, everything
@@ -95,14 +103,14 @@ class Alternation:
 
     def attribution_step(self, number: int) -> Tensor:
         """Refine the attribution module on the single class, the classifier frozen; the loss before it."""
-        features, _ = self.source.batch(ATTRIBUTION, number)
+        features, _ = self._own(self.source.batch(ATTRIBUTION, number))
         self._only(attribution=True)
         deviations = self.network.deviations(self._standardised(features))
         return self._step(self.attribution, attribution_loss(deviations))
 
     def classifier_step(self, number: int) -> Tensor:
         """Update the classifier on both classes, the attribution module frozen; the loss before it."""
-        features, labels = self.everything.batch(CLASSIFIER, number)
+        features, labels = self._own(self.everything.batch(CLASSIFIER, number))
         self._only(attribution=False)
         with torch.no_grad():
             evidence = self.network.evidence(self._standardised(features))
@@ -147,11 +155,25 @@ class Alternation:
         # Batch normalisation in the classifier must not follow what the attribution module is shown.
         self.network.train(not attribution)
 
+    def _own(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        if self.fabric is None:
+            return batch
+        own = slice(self.fabric.global_rank, None, self.fabric.world_size)
+        return batch[0][own], batch[1][own]
+
     def _step(self, optimiser: torch.optim.Optimizer, loss: Tensor) -> Tensor:
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.fabric is None:
+            optimiser.step()
+            return loss.detach()
+        for group in optimiser.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
         optimiser.step()
-        return loss.detach()
+        shared: Tensor = self.fabric.all_reduce(loss.detach(), reduce_op="mean")
+        return shared
 
 
 def fit(
@@ -195,14 +217,18 @@ def fit(
         network.standardise.fit(torch.from_numpy(features[source]).float())
     labels, weights = examples.labels[order], examples.weights[order]
     size, seed = recipe.fit.batch, recipe.fit_seed
-    network.to("cuda" if torch.cuda.is_available() else "cpu")
-    alternation = Alternation(
-        network,
+    devices = recipe.fit.devices
+    if size % devices:
+        raise ConfigError(f"fit.batch ({size}) cannot be shared evenly among fit.devices ({devices})")
+    pools = (
         Pool(features, labels, np.where(source, weights, 0), size, seed),
         Pool(features, labels, weights, size, seed),
-        recipe,
     )
-    _run(alternation, folder, progress)
+    if devices == 1:
+        network.to("cuda" if torch.cuda.is_available() else "cpu")
+        _run(Alternation(network, *pools, recipe), folder, progress)
+    else:
+        _run_together(network, pools, recipe, folder, progress)
     network.requires_grad_(False).cpu().eval()
 
 
@@ -226,8 +252,36 @@ def _features(network: Attribution, examples: Examples, chosen: Flags) -> tuple[
     return np.concatenate(order), np.concatenate(parts)
 
 
-def _run(alternation: Alternation, folder: Path, progress: Progress) -> None:
-    options, last = alternation.options, folder / LAST
+def _run_together(
+    network: Attribution, pools: tuple[Pool, Pool], recipe: Recipe, folder: Path, progress: Progress
+) -> None:
+    from lightning.fabric import Fabric
+    from lightning.fabric.strategies import DDPStrategy
+
+    alternation = Alternation(network, *pools, recipe)
+    _continue(alternation, folder / LAST)  # a checkpoint that does not fit is told here, not by a process
+    strategy = DDPStrategy(start_method="spawn")
+    fabric = Fabric(accelerator="auto", devices=recipe.fit.devices, strategy=strategy)
+    with told():
+        fabric.launch(_run_share, network, pools, recipe, folder, progress)
+    _continue(alternation, folder / LAST)
+
+
+def _run_share(
+    fabric: Any,
+    network: Attribution,
+    pools: tuple[Pool, Pool],
+    recipe: Recipe,
+    folder: Path,
+    progress: Progress,
+) -> None:
+    """What each of several processes does; the optimisers are made here, of the parameters that are here."""
+    alternation = Alternation(network.to(fabric.device), *pools, recipe)
+    alternation.fabric = fabric
+    _run(alternation, folder, progress)
+
+
+def _continue(alternation: Alternation, last: Path) -> None:
     if last.exists():
         try:
             alternation.load(torch.load(last, weights_only=True))
@@ -236,10 +290,18 @@ def _run(alternation: Alternation, folder: Path, progress: Progress) -> None:
             raise ConfigError(
                 f"{last}: cannot be continued ({reason}); delete it to begin this fit anew"
             ) from error
+
+
+def _run(alternation: Alternation, folder: Path, progress: Progress) -> None:
+    options, last = alternation.options, folder / LAST
+    _continue(alternation, last)
+    writes = alternation.fabric is None or alternation.fabric.is_global_zero
     folder.mkdir(parents=True, exist_ok=True)
     while alternation.rounds < options.rounds:
         attribution, classifier = alternation.round()
         if alternation.rounds % options.rounds_per_checkpoint and alternation.rounds < options.rounds:
+            continue
+        if not writes:
             continue
         partial = last.with_suffix(".part")
         torch.save(alternation.state(), partial)

@@ -67,6 +67,14 @@ class StoredRows:
         self._maps, self._segments, self._positions = maps, segments, positions
         self.shape: Shape = (len(segments), *maps[0].shape[1:])
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Processes that train together share the system's pages of the files; copies would be gigabytes.
+        return {**self.__dict__, "_maps": [_where(columns) for columns in self._maps]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._maps = [where if isinstance(where, np.ndarray) else where.mapped() for where in state["_maps"]]
+
     def __len__(self) -> int:
         return len(self._segments)
 
@@ -81,6 +89,33 @@ class StoredRows:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.asarray(self[:], dtype)
+
+
+class _Where(NamedTuple):
+    """Where an array lies in a memory-mapped file."""
+
+    file: str
+    length: int
+    offset: int
+    shape: Shape
+    strides: tuple[int, ...]
+
+    def mapped(self) -> Half:
+        """The array again, in whatever process."""
+        whole = np.memmap(self.file, np.uint8, mode="r", shape=(self.length,))
+        return np.ndarray(self.shape, np.float16, whole, self.offset, self.strides)  # type: ignore[call-overload,no-any-return]
+
+
+def _where(array: Half) -> "_Where | Half":
+    """Where an array lies; the array itself if that is not a file."""
+    root: Any = array
+    while isinstance(getattr(root, "base", None), np.ndarray):
+        root = root.base
+    if not isinstance(root, np.memmap) or root.filename is None:
+        return array
+    start = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    begin = root.offset
+    return _Where(str(root.filename), begin + root.nbytes, begin + start, array.shape, array.strides)
 
 
 class Place(NamedTuple):

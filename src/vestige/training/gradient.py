@@ -19,6 +19,7 @@ from vestige.methods.base import Network
 from vestige.progress import Progress
 from vestige.training import logistic
 from vestige.training.examples import Examples, tensors
+from vestige.training.parallel import strategy, told
 from vestige.training.recipe import Recipe
 
 PREPARING_BATCHES = 40
@@ -101,7 +102,10 @@ def _without_dots(name: str) -> str:
 class HeadTraining(lightning.LightningModule):  # type: ignore[misc]
     """Binary cross-entropy on the head, and losses of the network's own.
 
-    The kept weights are a running average of the trained ones.
+    The kept weights are a running average of the trained ones. A step takes `accumulate` batches on each of
+    `devices` processes, which take turns: two devices see what one that accumulates two batches sees. Batch
+    normalisation in training mode takes its statistics from each batch on its own, in both cases; what it
+    keeps for later are the first process's.
     """
 
     def __init__(self, network: Network, draw: Draw, recipe: Recipe, progress: Progress) -> None:
@@ -114,40 +118,49 @@ class HeadTraining(lightning.LightningModule):  # type: ignore[misc]
 
     def train_dataloader(self) -> range:
         """Nothing but a count: batches follow from the step, so a continued run draws the same."""
-        return range(self.recipe.fit.steps_per_epoch)
+        return range(self.recipe.fit.steps_per_epoch * self.recipe.fit.accumulate)
 
-    def training_step(self, _: int) -> Tensor:
-        """Loss of the batch that belongs to the current step."""
+    def training_step(self, batch: int) -> Tensor:
+        """Loss of one of the batches that belong to the current step."""
         asked = time.perf_counter()
-        features, labels = self.draw.batch(TRAINING, self.global_step)
+        number = self._number(int(batch))
+        features, labels = self.draw.batch(TRAINING, number)
         self._getting += time.perf_counter() - asked
         self._images += len(labels)
-        torch.manual_seed(self.recipe.fit_seed * 1_000_003 + self.global_step)  # for dropout
+        torch.manual_seed(self.recipe.fit_seed * 1_000_003 + number)  # for dropout
         smoothing = self.recipe.fit.label_smoothing
         output, extra = self.network.learn(*(feature.to(self.device) for feature in features))
         targets = labels.to(self.device) * (1 - smoothing) + smoothing / 2
         parts = {"classification": F.binary_cross_entropy_with_logits(output.logit.float(), targets), **extra}
         loss = torch.stack(list(parts.values())).sum()
         logged = {"loss": loss, **(parts if extra else {})}
-        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(labels))
+        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
         return loss
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Follow the trained weights."""
-        self.averaged.follow(self.network, self.global_step)
+    def _number(self, batch: int) -> int:
+        """Of all batches of the fit, the one that this process takes now."""
+        accumulate, devices = self.recipe.fit.accumulate, self.trainer.world_size
+        return (self.global_step * accumulate + batch % accumulate) * devices + self.trainer.global_rank
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Follow the trained weights, which a step has changed."""
+        if (batch_idx + 1) % self.recipe.fit.accumulate == 0:
+            self.averaged.follow(self.network, self.global_step)
 
     def on_train_epoch_start(self) -> None:
         """Start the clock."""
         self._begun, self._getting, self._images = time.perf_counter(), 0.0, 0
 
     def on_train_epoch_end(self) -> None:
-        """Say how far it is, and how fast."""
+        """Say how far it is, and how fast; of several processes the first one does."""
+        if not self.trainer.is_global_zero:
+            return
         found = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         losses = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
         passed = time.perf_counter() - self._begun
         self.progress.say(
             f"  step {self.trainer.global_step} of {self.recipe.fit.steps}, {losses}, "
-            f"{self._images / passed:.0f} images per second, "
+            f"{self._images * self.trainer.world_size / passed:.0f} images per second, "
             f"{self._getting / passed:.0%} of the time for getting batches"
         )
 
@@ -225,11 +238,8 @@ def fit(
         # Lightning's own use of a part of PyTorch that is going away.
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
         trainer = _trainer(recipe, folder)
-        try:
+        with told():
             trainer.fit(module, ckpt_path=last if last.exists() else None)
-        except SystemExit as stopped:
-            # Lightning turns Ctrl-C into an exit of the whole program.
-            raise KeyboardInterrupt from stopped
     module.averaged.copy_to(network)
     network.cpu().eval()
 
@@ -243,8 +253,10 @@ def _trainer(recipe: Recipe, folder: Path) -> lightning.Trainer:
         max_epochs=-1,  # steps alone decide
         max_steps=recipe.fit.steps,
         accelerator="auto",
-        devices=1,
+        devices=recipe.fit.devices,
+        strategy=strategy(recipe.fit.devices),
         precision=recipe.fit.precision,
+        accumulate_grad_batches=recipe.fit.accumulate,
         callbacks=[checkpoint],
         logger=False,
         enable_model_summary=False,

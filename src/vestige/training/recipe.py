@@ -197,6 +197,10 @@ class FitSection(_Section):
         learning_rate, fresh_learning_rate: peak rates of pretrained and of new parameters.
         label_smoothing: targets become s/2 and 1 - s/2.
         precision: of the gradient solver, Lightning's word for it.
+        accumulate: batches whose gradients are averaged for one step of the gradient solver.
+        devices: processes, each on a device of its own, that the gradient and the alternating solver share
+            their work among (`vestige.training.parallel`). A run is the same, up to rounding, whatever the
+            number, as long as `devices` times `accumulate` is.
         averaging: weight of the newest step in the running average of the weights that is kept.
         alternating: of the alternating solver, which takes `batch` from here and nothing else.
         discriminant: of the discriminant solver, which takes nothing else from here.
@@ -213,6 +217,8 @@ class FitSection(_Section):
     weight_decay: float = Field(0.05, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     averaging: float = Field(0.01, gt=0, le=1)
+    accumulate: int = Field(1, ge=1)
+    devices: int = Field(1, ge=1)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     alternating: AlternatingSection = AlternatingSection()
     discriminant: DiscriminantSection = DiscriminantSection()

@@ -194,8 +194,8 @@ def make_examples(
 
     Args:
         network: put into eval mode.
-        folder: of the run, for its reconstructions and manipulated pictures.
-        cache: folder of frozen features that several runs share; None: the run's own.
+        folder: of the run, for its manipulated pictures, and its reconstructions if there is no `cache`.
+        cache: folder of frozen features and reconstructions that several runs share; None: the run's own.
 
     Raises:
         ConfigError: weights are missing.
@@ -209,7 +209,8 @@ def make_examples(
     if imprinter is not None:
         made |= dict.fromkeys(chosen(recipe, rows), imprinter)
     else:
-        files = reconstruct(recipe, rows, weights, folder / "reconstructions", progress)
+        shared = cache / "reconstructions" if cache is not None else None
+        files = reconstruct(recipe, rows, weights, folder / "reconstructions", progress, shared)
         made |= files
         if recipe.data.reconstruction is not None and recipe.data.reconstruction.by:
             makers = makers_of(files)

@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 
 from vestige.methods.stage import StageConfig, Task
 from vestige.progress import Progress
-from vestige.training.pictures import CropBatches, Pictures
+from vestige.training.pictures import Pictures
 from vestige.training.stages import LAST, METRICS, SAMPLES, append_metrics
+from vestige.training.streaming import Stream, batches_of
 
 MEASURED_AT_ONCE = 16
 SHOWN = 8
@@ -39,7 +40,7 @@ class StageTraining(lightning.LightningModule):  # type: ignore[misc]
         task: Task,
         config: StageConfig,
         seed: int,
-        pictures: Pictures,
+        pictures: Pictures | Stream,
         held_back: Tensor,
         folder: Path,
         progress: Progress,
@@ -57,7 +58,7 @@ class StageTraining(lightning.LightningModule):  # type: ignore[misc]
         batches_per_step = config.accumulate * self.trainer.world_size
         # By steps and not by Lightning's epoch, which a continued run counts up only after this.
         first, count = done * batches_per_step, steps * batches_per_step
-        batches = CropBatches(self.pictures, config.batch, config.crop, self.seed, first, count)
+        batches = batches_of(self.pictures, config.batch, config.crop, self.seed, first, count)
         self._clock = _Clock()
         # Devices take turns, so that two of them see what one that accumulates two batches sees.
         own = range(self.trainer.global_rank, count, self.trainer.world_size)
@@ -152,7 +153,7 @@ def fit(
     task: Task,
     config: StageConfig,
     seed: int,
-    pictures: Pictures,
+    pictures: Pictures | Stream,
     held_back: Tensor,
     folder: Path,
     progress: Progress,

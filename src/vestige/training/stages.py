@@ -35,6 +35,7 @@ from vestige.progress import Progress
 from vestige.training.fitted_stage import fit_stage, measure_stage
 from vestige.training.pictures import Pictures, middle_crops
 from vestige.training.recipe import Recipe, read_recipe
+from vestige.training.streaming import Stream
 from vestige.training.views import capped, deal_groups
 
 __all__ = [
@@ -119,7 +120,9 @@ def _train(
 ) -> bool:
     """Train by gradients; False in all processes but the one that writes."""
     folds = deal_groups(rows, config.folds)
-    pictures = Pictures([row for row, fold in zip(rows, folds, strict=True) if fold])
+    own = [row for row, fold in zip(rows, folds, strict=True) if fold]
+    lanes = config.devices * max(1, config.workers)
+    pictures = Stream(own, config.stream, seed, lanes) if config.stream else Pictures(own)
     held_back = Pictures([row for row, fold in zip(rows, folds, strict=True) if not fold])
     # Lightning takes seconds to import.
     from vestige.training.held_back import HELD_BACK_FIGURES, write_held_back
@@ -218,10 +221,13 @@ def record_of(recipe: Recipe, name: str, manifest: Path, task: Task | Measuremen
     """
     stage, config = recipe.stage(name)
     parts = [part.description for part in task.parts()] if isinstance(task, Measurement) else None
+    options = config.model_dump(mode="json")
+    if options.get("stream") is None:
+        options.pop("stream", None)  # younger than the other options: records without it are of none
     return {
         "method": recipe.method,
         "stage": stage.name,
-        "config": config.model_dump(mode="json"),
+        "config": options,
         "seed": recipe.seed,
         "split": recipe.data.split_record,
         "manifest": manifest.name,
