@@ -103,7 +103,7 @@ class _Where(NamedTuple):
     def mapped(self) -> Half:
         """The array again, in whatever process."""
         whole = np.memmap(self.file, np.uint8, mode="r", shape=(self.length,))
-        return np.ndarray(self.shape, np.float16, whole, self.offset, self.strides)  # type: ignore[call-overload,no-any-return]
+        return np.ndarray(self.shape, np.float16, whole, self.offset, self.strides)  # type: ignore[no-any-return]
 
 
 def _where(array: Half) -> "_Where | Half":

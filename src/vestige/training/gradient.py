@@ -140,7 +140,8 @@ class HeadTraining(lightning.LightningModule):  # type: ignore[misc]
     def _number(self, batch: int) -> int:
         """Of all batches of the fit, the one that this process takes now."""
         accumulate, devices = self.recipe.fit.accumulate, self.trainer.world_size
-        return (self.global_step * accumulate + batch % accumulate) * devices + self.trainer.global_rank
+        found: int = (self.global_step * accumulate + batch % accumulate) * devices + self.trainer.global_rank
+        return found
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Follow the trained weights, which a step has changed."""
