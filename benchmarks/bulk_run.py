@@ -140,7 +140,8 @@ def ray(pictures: Path, work: Path) -> dict[str, Any]:
     running = start([str(pictures), str(output), "--engine", "ray", "--actors", "2"])
     watched = Watched(running)
     time.sleep(0.2 * seconds)
-    actors = [one for one in psutil.Process(running.pid).children(recursive=True) if is_actor(one)]
+    family = psutil.Process(running.pid).children(recursive=True)
+    actors = [one for one in family if is_actor(one)]
     if not actors:
         raise SystemExit("no Ray actor is at work")
     actors[0].kill()
@@ -148,16 +149,14 @@ def ray(pictures: Path, work: Path) -> dict[str, Any]:
     rate, told = finish(running)
     print(told)
     figures = {"per_second": rate, "actors": len(actors), "mebibytes": watched.figures()}
-    time.sleep(5)
-    left = [one for one in psutil.process_iter(["name"]) if "raylet" in (one.info["name"] or "")]
+    left = psutil.wait_procs(family, timeout=30)[1]
     return {**figures, "left_behind": len(left), **compared(output, work / "whole.parquet", pictures)}
 
 
 def is_actor(process: psutil.Process) -> bool:
-    """Whether it is a process of Ray that scores: those name themselves after their class."""
+    """Whether it is a process of Ray that scores; Ray names its own helpers `ray::` as well."""
     try:
-        title = " ".join(process.cmdline())
-        return "ray::" in title and "ray::IDLE" not in title
+        return "ray::MapWorker" in " ".join(process.cmdline())
     except psutil.Error:
         return False
 

@@ -51,8 +51,10 @@ class RayEngine:
         rest = iter(chunks)
         with _cluster(self.address, self.actors, self.cpus, self.gpus) as ray:
             actors = self.actors or (1, max(1, int(ray.cluster_resources().get("CPU", 1) / self.cpus)))
-            # It outlives the actors that die, and so knows what they died of.
-            deaths = ray.remote(num_cpus=0)(_Begun).remote()
+            # It outlives the actors that die, and so knows what they died of; should it die itself, its
+            # successor counts anew.
+            counting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Begun)
+            deaths = counting.remote()
             while window := list(islice(rest, WINDOW * actors[1])):
                 yield from self._window(ray, window, options, actors, deaths)
 
