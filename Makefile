@@ -33,8 +33,10 @@ lint: $(DEV)/.installed
 types: $(DEV)/.installed
 	$(DEV)/bin/mypy
 
+# A file's tests in one process, as they share what is made once; threads of two processes would be in each
+# other's way.
 unit: $(DEV)/.installed
-	$(DEV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Speed of the field kit on this computer.
 bench: $(DEV)/.installed

@@ -1,11 +1,11 @@
 """Two processes on the CPU (gloo) train as one process that accumulates: same losses, same weights."""
 
+import multiprocessing
 import os
 import pickle
 import re
 import signal
-import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from vestige.training.examples import Examples
 from vestige.training.feature_store import StoredRows
 from vestige.training.recipe import Recipe
 from vestige.training.run import make_examples, new_network, solve, used_rows
+from vestige.training.stages import train_stage
 
 # In training mode each process has statistics of its own batches, and the first one's are kept.
 OWN = re.compile(r"running_mean|running_var|num_batches_tracked")
@@ -141,18 +142,14 @@ class Deadly(gradient.HeadTraining):
 
 
 def test_the_extractor_of_gensign(tmp_path: Path) -> None:
-    """The stage before the detector, started as the command line starts it; DAIR is in test_stage_runs."""
+    """The stage before the detector, within a program; `dair` by its command is in test_stage_runs."""
     shop = open_shop(tmp_path / "shop")
     two = stages_recipe(tmp_path / "recipe.yaml", extractor={"devices": 2, "accumulate": 1})
     run = tmp_path / "run"
-    (run).mkdir()
+    run.mkdir()
     (run / "dair").symlink_to(shop / "run" / "dair")
-    script = tmp_path / "run.py"
-    script.write_text("from vestige.apps.cli import main\nmain()\n")
-    command = [sys.executable, str(script), "train", str(two), "--stage", "extractor"]
-    command += ["--data", str(shop / "set" / "manifest.csv"), "--run", str(run)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    train_stage(two, "extractor", shop / "set" / "manifest.csv", None, run)
+    assert not multiprocessing.active_children()
     ours, theirs = metrics(run / "extractor"), metrics(shop / "run" / "extractor")
     assert [line["step"] for line in ours] == STEPS
     for one, other in zip(ours, theirs, strict=True):
@@ -200,3 +197,17 @@ def test_errors_of_a_process_are_told_in_its_words(
 
 def failing(*_: object) -> None:
     raise RuntimeError("no more tea")
+
+
+def test_none_outlives_its_fit() -> None:
+    """Ctrl-C that reaches the calling process alone, which Lightning turns into an exit of the program."""
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+
+    @parallel.told()
+    def fit() -> None:
+        other.start()
+        raise SystemExit(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit()
+    assert other.exitcode == -signal.SIGKILL

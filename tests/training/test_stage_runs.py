@@ -311,9 +311,8 @@ def test_command_line(shop: Path, tmp_path: Path) -> None:
 def test_two_devices_are_one_that_accumulates(shop: Path, tmp_path: Path) -> None:
     """Two processes on the CPU, started as the command line starts them, average their gradients."""
     two = recipe(tmp_path / "recipe.yaml", dair={"devices": 2, "accumulate": 1})
-    script = tmp_path / "run.py"
-    script.write_text("from vestige.apps.cli import main\nmain()\n")
-    command = [sys.executable, str(script), "train", str(two), "--stage", "dair"]
+    command = [sys.executable, "-c", "from vestige.apps.cli import main; main()"]
+    command += ["train", str(two), "--stage", "dair"]
     command += ["--data", str(shop / "set" / "manifest.csv"), "--run", str(tmp_path / "run")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)

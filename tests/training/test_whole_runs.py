@@ -137,7 +137,7 @@ def test_an_easy_set_is_learned(shop: Path, tmp_path: Path, name: str) -> None:
 
 def test_a_finished_run_is_left_alone(shop: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_solver", lambda _: pytest.fail)
-    monkeypatch.setattr(features, "_compute_shard", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(features, "_compute_views", lambda *_: pytest.fail("computed again"))
     before = (shop / name / "network.safetensors").read_bytes()
     train(shop / f"{name}.yaml", shop / "set" / "manifest.csv", shop / "weights", shop / name)
     assert (shop / name / "network.safetensors").read_bytes() == before
@@ -165,7 +165,7 @@ def kill_in(patch: pytest.MonkeyPatch, stage: str) -> None:
     """Let the third shard, the second fold or the final fit end in a kill."""
     calls = 0
     if stage == "cache":
-        compute = features._compute_shard
+        compute = features._compute_views
 
         def killing_shard(*given: object) -> object:
             nonlocal calls
@@ -174,7 +174,7 @@ def kill_in(patch: pytest.MonkeyPatch, stage: str) -> None:
                 raise Stopped
             return compute(*given)
 
-        patch.setattr(features, "_compute_shard", killing_shard)
+        patch.setattr(features, "_compute_views", killing_shard)
         return
     solver = run._solver
 

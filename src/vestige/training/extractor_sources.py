@@ -27,7 +27,7 @@ from vestige.training.held_back import HELD_BACK_FIGURES
 from vestige.training.pictures import Pictures, middle_crops
 from vestige.training.recipe import Recipe, read_recipe
 from vestige.training.run import RECIPE, RUN, used_rows
-from vestige.training.stages import MEASURED, STAGE, finished
+from vestige.training.stages import MEASURED, STAGE, finished, recorded
 from vestige.training.variants import Variant
 
 EXTRACTOR, DAIR = "extractor", "dair"
@@ -219,7 +219,7 @@ def _require_same_stage(
 ) -> None:
     expected = {
         "method": recipe.method,
-        "config": config.model_dump(mode="json"),
+        "config": recorded(config),
         "seed": recipe.seed,
         "split": recipe.data.split_record,
     }

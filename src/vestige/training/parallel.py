@@ -5,6 +5,7 @@ called; the others are started for each fit, get the network and where its featu
 gone after it. So a whole run, with its folds and all, needs no other care than the recipe's `fit.devices`.
 """
 
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,18 +21,19 @@ def strategy(devices: int) -> Any:
         return "auto"
     from lightning.pytorch.strategies import DDPStrategy
 
-    # A method may leave parameters out of a batch's loss.
+    # A method may leave parameters out of a batch's loss, and of a structure that is drawn most are.
     return DDPStrategy(start_method="spawn", find_unused_parameters=True)
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turn what a process of a fit ended with into what the caller of the fit expects.
+    """Turn what a process of a fit ended with into what the caller of the fit expects; none outlives it.
 
     Raises:
         KeyboardInterrupt: Lightning turned Ctrl-C into an exit of the whole program.
         VestigeError: a process failed, with its own words, or was killed.
     """
+    before = set(multiprocessing.active_children())
     try:
         yield
     except SystemExit as stopped:
@@ -46,3 +48,8 @@ def told() -> Iterator[None]:
             "one of the processes that train together was killed; the same command goes on from the last "
             "checkpoint"
         ) from error
+    finally:
+        # Ctrl-C may have reached the calling process alone, whose end would otherwise wait for them.
+        for left in set(multiprocessing.active_children()) - before:
+            left.kill()
+            left.join()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,10 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process reads what it needs; gigabytes of pixels do not travel.
+        return {"rows": self.rows, "_kept": {}, "_room": KEPT_BYTES}
 
     def __getitem__(self, index: int) -> Pixels:
         """uint8 [H, W, 3].

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from vestige.methods.stage import StageConfig, Task
 from vestige.progress import Progress
+from vestige.training.parallel import strategy, told
 from vestige.training.pictures import Pictures
 from vestige.training.stages import LAST, METRICS, SAMPLES, append_metrics
 from vestige.training.streaming import Stream, batches_of
@@ -157,14 +158,11 @@ def fit(
     held_back: Tensor,
     folder: Path,
     progress: Progress,
-) -> bool:
+) -> None:
     """Train the task's network in place. Continues from `folder/last.ckpt` if it is there.
 
     Args:
         held_back: uint8 [N, 3, S, S], crops of pictures that are not trained on.
-
-    Returns:
-        Whether this is the process that writes; of several devices' processes only the first one does.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     module = StageTraining(task, config, seed, pictures, held_back, folder, progress)
@@ -183,8 +181,7 @@ def fit(
             max_epochs=math.ceil(config.steps / config.steps_per_epoch),
             accelerator="auto",
             devices=config.devices,
-            # A structure that is drawn leaves most parameters without a gradient.
-            strategy="ddp_find_unused_parameters_true" if config.devices > 1 else "auto",
+            strategy=strategy(config.devices),
             precision=config.precision,
             accumulate_grad_batches=config.accumulate,
             reload_dataloaders_every_n_epochs=1,
@@ -201,10 +198,6 @@ def fit(
             enable_model_summary=False,
             enable_progress_bar=False,
         )
-        try:
+        with told():
             trainer.fit(module.train(), ckpt_path=last if last.exists() else None)
-        except SystemExit as stopped:
-            # Lightning turns Ctrl-C into an exit of the whole program.
-            raise KeyboardInterrupt from stopped
     task.cpu().eval()
-    return bool(trainer.is_global_zero)

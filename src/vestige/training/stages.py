@@ -104,8 +104,7 @@ def train_stage(
     else:
         assert isinstance(config, StageConfig)
         assert isinstance(task, Task)
-        if not _train(task, config, recipe.seed, rows, others, folder, progress):
-            return
+        _train(task, config, recipe.seed, rows, others, folder, progress)
     progress.say(f"{folder}: trained")
 
 
@@ -117,8 +116,8 @@ def _train(
     others: list[Row] | None,
     folder: Path,
     progress: Progress,
-) -> bool:
-    """Train by gradients; False in all processes but the one that writes."""
+) -> None:
+    """Train by gradients."""
     folds = deal_groups(rows, config.folds)
     own = [row for row, fold in zip(rows, folds, strict=True) if fold]
     lanes = config.devices * max(1, config.workers)
@@ -136,8 +135,7 @@ def _train(
             f"training {folder.name} on {len(pictures)} pictures; {len(held_back)} of other groups held back"
         )
         crops = middle_crops(held_back, config.crop, HELD_BACK)
-        if not fit(task, config, seed, pictures, crops, folder, progress):
-            return False
+        fit(task, config, seed, pictures, crops, folder, progress)
         partial = folder / (NETWORK + ".part")
         save_model(task.network, str(partial))
         partial.replace(folder / NETWORK)
@@ -146,7 +144,6 @@ def _train(
         write_held_back(task, held_back, config.crop, seed, folder / HELD_BACK_FIGURES, progress)
     if others is not None:
         write_held_back(task, Pictures(others), config.crop, seed, folder / MEASURED, progress)
-    return True
 
 
 def finished(run: Path, name: str) -> Path:
@@ -221,13 +218,10 @@ def record_of(recipe: Recipe, name: str, manifest: Path, task: Task | Measuremen
     """
     stage, config = recipe.stage(name)
     parts = [part.description for part in task.parts()] if isinstance(task, Measurement) else None
-    options = config.model_dump(mode="json")
-    if options.get("stream") is None:
-        options.pop("stream", None)  # younger than the other options: records without it are of none
     return {
         "method": recipe.method,
         "stage": stage.name,
-        "config": options,
+        "config": recorded(config),
         "seed": recipe.seed,
         "split": recipe.data.split_record,
         "manifest": manifest.name,
@@ -235,6 +229,14 @@ def record_of(recipe: Recipe, name: str, manifest: Path, task: Task | Measuremen
         "starting_weights_sha256": starting_sha256(task),
         **({} if parts is None else {"parts": parts}),
     }
+
+
+def recorded(config: StageOptions) -> dict[str, Any]:
+    """A stage's options as records of trained stages hold them."""
+    options = config.model_dump(mode="json")
+    if options.get("stream") is None:
+        options.pop("stream", None)  # younger than the other options: records without it are of none
+    return options
 
 
 def holds(folder: Path, record: dict[str, Any]) -> bool:
