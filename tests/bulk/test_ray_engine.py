@@ -60,6 +60,7 @@ def test_rows_are_those_of_every_engine_in_order_and_windows(
     cluster: Any, options: ScoreOptions, bytes_of_pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_engine, "WINDOW", 3)
+    monkeypatch.setattr(ray_engine, "WINDOW_AT_LEAST", 1)
     chunks = cut(held(bytes_of_pictures, 70), 8)
     taken = 0
 

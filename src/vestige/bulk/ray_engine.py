@@ -15,7 +15,8 @@ from vestige.bulk.pool import DEATHS, carefully
 from vestige.bulk.scorer import ScoreOptions, score_items
 from vestige.errors import ConfigError, VestigeError
 
-WINDOW = 256  # chunks for each actor that are handed to Ray Data at once
+WINDOW = 256  # chunks for each actor that are handed to Ray Data at once,
+WINDOW_AT_LEAST = 2048  # and for all of them together: actors are started anew for each window
 PATIENCE = 5.0  # seconds for a cluster to be found
 STORE = 512 * 2**20  # bytes of the object store of a local cluster: descriptions and tables are small
 
@@ -55,7 +56,8 @@ class RayEngine:
             # successor counts anew.
             counting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Begun)
             deaths = counting.remote()
-            while window := list(islice(rest, WINDOW * actors[1])):
+            size = max(WINDOW_AT_LEAST, WINDOW * actors[1])
+            while window := list(islice(rest, size)):
                 yield from self._window(ray, window, options, actors, deaths)
 
     def _window(
