@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -23,22 +23,43 @@ def only_one(folder: Path) -> Iterator[None]:
     except ImportError:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     while True:
-        with path.open("w") as file:
+        with _opened(path) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except BlockingIOError as error:
                 raise ConfigError(
                     f"{folder}: another command of vestige is at work there; wait for it or choose another "
                     "folder"
                 ) from error
+            except OSError as error:
+                raise ConfigError(f"{path}: cannot be locked ({error.strerror or error})") from error
             if not _is_at(file, path):
                 continue  # its last holder took it away after we had opened it: that one locks nobody out
-            yield
-            path.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    # Else it is that of another command, or somebody else's file of this name.
+                    if _is_at(file, path) and not path.stat().st_size:
+                        path.unlink()
             return
+
+
+def _opened(path: Path) -> IO[str]:
+    refused: OSError
+    for _ in range(1000):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("a")
+        except (FileNotFoundError, FileExistsError) as error:
+            # The folder's last user may be taking it away right now.
+            refused = error
+        except OSError as error:
+            refused = error
+            break
+    raise ConfigError(f"{path.parent}: cannot be used ({refused.strerror or refused})") from refused
 
 
 def _is_at(file: IO[str], path: Path) -> bool:

@@ -1,9 +1,12 @@
 """A run from source to table: finished once, gone on with, refused, stopped."""
 
+import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import PIL
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +18,7 @@ from vestige.bulk.engines import Scored
 from vestige.bulk.run import BulkOptions, Outcome, run_bulk, work_folder
 from vestige.bulk.scorer import ScoreOptions, score_items
 from vestige.errors import ConfigError, DataError
+from vestige.provenance.trust import TrustList
 
 
 class Here:
@@ -157,11 +161,25 @@ def test_parts_are_made_by_time(
     assert len(list((tmp_path / "out").glob("part-*.parquet"))) == 4
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_is_no_result_is_never_replaced(
+    source: ListSource, options: ScoreOptions, tmp_path: Path, restart: bool
+) -> None:
+    for name in ("diary.parquet", "diary.txt"):
+        pq.write_table(pa.table({"dear": ["diary"]}), tmp_path / "diary.parquet")
+        (tmp_path / "diary.txt").write_text("dear diary")
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(ConfigError, match=rf"{name}: is there already, is no table of vestige bulk"):
+            run(source, tmp_path / name, options, restart=restart)
+        assert (tmp_path / name).read_bytes() == before
+        assert not (tmp_path / f"{name}.parts").exists()
+
+
 def test_another_table_is_not_overwritten(source: ListSource, options: ScoreOptions, tmp_path: Path) -> None:
     output = tmp_path / "out.parquet"
-    pq.write_table(pa.table({"dear": ["diary"]}), output)
+    run(ListSource(source.all[:3], "others"), output, options)
     before = output.read_bytes()
-    with pytest.raises(ConfigError, match=r"holds something else .*--restart"):
+    with pytest.raises(ConfigError, match=r"holds another run .*--restart"):
         run(source, output, options)
     assert output.read_bytes() == before
     # Begun anew, killed, and gone on with: the old table stays until the new one is there.
@@ -187,7 +205,7 @@ def test_other_inputs_and_options_are_refused(
     engine = Here()
     run(source, output, ScoreOptions(model=str(package), threshold=0.9), engine, restart=True)
     assert engine.firsts[0] == 0
-    with pytest.raises(ConfigError, match="holds something else"):
+    with pytest.raises(ConfigError, match="holds another run"):
         run(source, output, options)
 
 
@@ -206,3 +224,70 @@ def test_outputs_that_cannot_be(
         "file",
         "folder",
     ]
+
+
+def test_a_run_that_scored_nothing_binds_nobody(
+    source: ListSource, options: ScoreOptions, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        run(ListSource(source.all, "others"), output, options, Here(0))
+    assert run(source, output, options)[0].new == len(source.all)
+
+
+def test_a_finished_run_leaves_what_another_one_has_begun(
+    source: ListSource, options: ScoreOptions, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.parquet"
+    run(source, output, options)
+    others = ListSource(source.all[:50], "others")
+    with pytest.raises(KeyboardInterrupt):
+        run(others, output, options, Here(CHUNK), restart=True)
+    assert run(source, output, options)[0].new == 0
+    engine = Here()
+    run(others, output, options, engine)
+    assert engine.firsts == [CHUNK]
+
+
+def test_content_of_the_trust_list_is_part_of_a_run(
+    source: ListSource, options: ScoreOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists = iter(["first", "second"])
+    monkeypatch.setattr(bulk_run, "load_trust_list", lambda _: TrustList(next(lists)))
+    with pytest.raises(KeyboardInterrupt):
+        run(source, tmp_path / "out.parquet", options, Here(CHUNK))
+    with pytest.raises(ConfigError, match="options was"):
+        run(source, tmp_path / "out.parquet", options)
+
+
+def test_a_library_that_is_not_installed_is_noted_as_such(
+    source: ListSource, options: ScoreOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_run, "LIBRARIES", ("pillow", "onnxruntime-of-another-kind"))
+    run(source, tmp_path / "out.parquet", options)
+    noted = json.loads(pq.read_schema(tmp_path / "out.parquet").metadata[b"vestige.run"])["versions"]
+    assert noted["onnxruntime-of-another-kind"] is None
+    assert noted["pillow"] == PIL.__version__
+
+
+@pytest.mark.parametrize("name", ["10:30.parquet", os.fsdecode(b"bad\xff.parquet"), "link.parquet"])
+def test_unusual_names_of_outputs(
+    source: ListSource, options: ScoreOptions, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "elsewhere" / "real.parquet")
+    run(source, tmp_path / name, options)
+    with (tmp_path / name).open("rb") as file:
+        assert pq.read_table(file).num_rows == len(source.all)
+    assert (tmp_path / "link.parquet").is_symlink()
+    assert run(source, tmp_path / name, options)[0].new == 0
+
+
+@pytest.mark.parametrize("name", [".", "/", "o" * 250, "file/out.parquet"])
+def test_impossible_names_of_outputs(
+    source: ListSource, options: ScoreOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot write"):
+        run(source, Path(name), options)

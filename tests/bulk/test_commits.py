@@ -237,3 +237,35 @@ def test_log_lines_are_json(tmp_path: Path) -> None:
     assert line["first"] == 0
     assert line["end"] == 3
     assert line["bytes"] == (tmp_path / "run" / "part-000000000000.parquet").stat().st_size
+
+
+def test_part_files_of_others_stay(tmp_path: Path) -> None:
+    theirs = tmp_path / "part-00000-abc.snappy.parquet"
+    theirs.write_bytes(b"of another program")
+    discard(tmp_path)
+    assert theirs.read_bytes() == b"of another program"
+    with pytest.raises(ConfigError, match="not empty and not a bulk run"):
+        Parts(tmp_path, FACTS)
+
+
+def test_a_folder_of_another_run_gets_no_rows(tmp_path: Path) -> None:
+    ours = added(tmp_path / "run", [5])
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(VestigeError, match="was taken away during the run"):
+        ours.add([rows(5, 9)])
+    theirs = added(tmp_path / "run", [5])
+    for act in (ours.finish, lambda: ours.add([rows(5, 9)])):
+        with pytest.raises(VestigeError, match="was taken away during the run"):
+            act()
+    theirs.add([rows(5, 7)])
+    theirs.assemble(tmp_path / "out.parquet", {})
+    assert paths_of(pq.read_table(tmp_path / "out.parquet")) == paths_of(rows(0, 7))
+
+
+def test_a_damaged_part_is_told(tmp_path: Path) -> None:
+    parts = added(tmp_path / "run", [5, 5])
+    part = sorted((tmp_path / "run").glob("part-*"))[1]
+    part.write_bytes(bytes(part.stat().st_size))
+    with pytest.raises(VestigeError, match="a part is damaged"):
+        parts.assemble(tmp_path / "out.parquet", {})
+    assert not (tmp_path / "out.parquet").exists()

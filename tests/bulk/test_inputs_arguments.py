@@ -214,3 +214,31 @@ def test_a_compressed_shard_among_others_is_counted_through(tmp_path: Path) -> N
     assert [Path(name).name for name, _ in whole] == ["0.jpg", "a.jpg", "b.jpg", "c.jpg", "d.jpg"]
     for skip in range(7):
         assert contents(source, skip) == whole[skip:]
+
+
+def test_an_earlier_result_is_no_input(tmp_path: Path) -> None:
+    """Neither is what lies beside it while a run is under way."""
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    output = tmp_path / "out.parquet"
+    pq.write_table(pa.table({"path": ["b"]}).replace_schema_metadata({"vestige.run": "{}"}), output)
+    (tmp_path / "out.parquet.parts").mkdir()
+    part = tmp_path / "out.parquet.parts" / "part-000000000000.parquet"
+    pq.write_table(pa.table({"path": ["b"]}), part)
+    for arguments in ([str(tmp_path)], [str(tmp_path / "*.parquet"), str(tmp_path)]):
+        source = open_source([*arguments], None, output)
+        assert names(source) == [str(tmp_path / "a.jpg")]
+        assert set(source.left_out) == {str(output), str(part)}
+
+
+def test_a_table_of_pictures_is_not_input_and_output_at_once(tmp_path: Path) -> None:
+    table = tmp_path / "pictures.parquet"
+    pq.write_table(pa.table({"image": [JPEG]}), table)
+    with pytest.raises(ConfigError, match=r"pictures.parquet: is the output, and so cannot be an input"):
+        open_source([str(table)], None, table)
+
+
+def test_spellings_of_one_path_are_one_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "few").mkdir()
+    (tmp_path / "few" / "a.jpg").write_bytes(JPEG)
+    assert names(open_source(["few", "./few", str(tmp_path / "few"), "few/../few/a.jpg"])) == ["few/a.jpg"]

@@ -113,3 +113,10 @@ def test_what_a_list_says_and_not_its_age_makes_the_fingerprint(tmp_path: Path) 
     assert open_source([str(path)]).fingerprint() == before
     path.write_text("b.jpg\na.jpg\n")
     assert open_source([str(path)]).fingerprint() != before
+
+
+def test_a_quote_does_not_swallow_the_lines_behind_it(tmp_path: Path) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text('path,label\na.jpg,1\n"b.jpg,0\nc.jpg,1\n')
+    with pytest.raises(DataError, match=r"list.csv.*cannot be read as CSV"):
+        names(open_source([str(listed)]))

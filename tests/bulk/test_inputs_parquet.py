@@ -252,3 +252,15 @@ def test_without_pyarrow_it_says_what_to_install(tmp_path: Path, monkeypatch: py
     for argument in (path, tmp_path):
         with pytest.raises(ConfigError, match=r"needs pyarrow: pip install 'vestige\[bulk\]'"):
             open_source([str(argument)])
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_paths_that_are_no_utf_8(tmp_path: Path, dictionary: bool) -> None:
+    name = b"bad\xff.jpg"
+    (tmp_path / os.fsdecode(name)).write_bytes(JPEG)
+    size = len(name)
+    offsets = pa.py_buffer(b"".join(number.to_bytes(4, "little") for number in (0, size)))
+    column = pa.StringArray.from_buffers(1, offsets, pa.py_buffer(name))
+    write(tmp_path / "table.parquet", {"path": column.dictionary_encode() if dictionary else column})
+    found = contents(open_source([str(tmp_path / "table.parquet")]))
+    assert found == [(str(tmp_path / os.fsdecode(name)), JPEG)]

@@ -330,3 +330,29 @@ def test_the_state_of_a_shard_counts_for_the_fingerprint(tmp_path: Path) -> None
     os.utime(shard, ns=(1, 2))
     assert open_source([str(shard)]).fingerprint() != before
     assert names(open_source([str(shard)])) == [f"{shard}/a.jpg"]
+
+
+def test_what_is_too_large_is_not_even_held(tmp_path: Path) -> None:
+    shard = write_tar(
+        tmp_path / "s.tar.gz", [("a.jpg", JPEG), ("b.jpg", JPEG + bytes(20 * 2**20)), ("c.jpg", PNG)], "w:gz"
+    )
+    source = open_source([str(shard)], limits=Limits(max_bytes=2**20))
+    tracemalloc.start()
+    found = contents(source)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [what for _, what in found] == [JPEG, "too_large", PNG]
+    assert most < 10 * 2**20
+
+
+def test_hard_links_in_compressed_archives_are_told_as_such(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "s.tar.gz", "w:gz") as tar:
+        member = tarfile.TarInfo("a.jpg")
+        member.size = len(JPEG)
+        tar.addfile(member, io.BytesIO(JPEG))
+        link = tarfile.TarInfo("b.jpg")
+        link.type, link.linkname = tarfile.LNKTYPE, "a.jpg"
+        tar.addfile(link)
+    _, linked = open_source([str(tmp_path / "s.tar.gz")]).items()
+    with pytest.raises(ImageError, match="Hard links in compressed archives are not followed"):
+        linked.place.read(Limits())

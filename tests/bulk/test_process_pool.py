@@ -1,5 +1,6 @@
 """Processes that score: same tables whatever their number, in order, whoever dies on the way."""
 
+import errno
 import multiprocessing
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from vestige.bulk import pool
 from vestige.bulk.chunks import Chunk, Item
 from vestige.bulk.pool import AHEAD, ProcessPool
 from vestige.bulk.scorer import ScoreOptions, score_items
-from vestige.errors import ModelPackageError
+from vestige.errors import ModelPackageError, VestigeError
 
 
 @pytest.fixture
@@ -136,4 +137,20 @@ def assert_no_children() -> None:
     while workers() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not workers()
+    assert not multiprocessing.active_children()
+
+
+def test_processes_that_cannot_be_replaced_are_told(
+    options: ScoreOptions, bytes_of_pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (good,) = held(bytes_of_pictures, 1)
+    workers = ProcessPool(1).run(cut([good, Item("bad", DeadlyPlace(b""))], 1), options)
+    assert next(workers).table.num_rows == 1
+
+    def refuse(_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(pool._CONTEXT.Process, "start", refuse)
+    with pytest.raises(VestigeError, match="cannot start a process: Cannot allocate memory"):
+        next(workers)
     assert not multiprocessing.active_children()

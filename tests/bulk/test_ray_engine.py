@@ -13,7 +13,7 @@ import pytest
 from bulk_places import DeadlyPlace, cut, held
 
 from vestige.bulk import ray_engine
-from vestige.bulk.chunks import Chunk, Item
+from vestige.bulk.chunks import Chunk, FilePlace, Item
 from vestige.bulk.ray_engine import RayEngine
 from vestige.bulk.scorer import ScoreOptions, score_items
 from vestige.errors import ConfigError, VestigeError
@@ -133,3 +133,24 @@ def test_the_command_with_its_own_cluster(
         assert "Traceback" not in done.stderr
     assert (tmp_path / "local.parquet").read_bytes() == (tmp_path / "ray.parquet").read_bytes()
     assert pq.read_table(tmp_path / "ray.parquet").num_rows == 100
+
+
+def test_relative_paths_are_those_of_the_command(
+    cluster: Any,
+    options: ScoreOptions,
+    bytes_of_pictures: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name, data = next(iter(bytes_of_pictures.items()))
+    (tmp_path / name).write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    (found,) = RayEngine(actors=(1, 1)).run(cut([Item(name, FilePlace(name))], 1), options)
+    assert found.table.column("error_code").to_pylist() == [None]
+
+
+def test_gpus_that_are_not_there_are_not_waited_for(
+    cluster: Any, options: ScoreOptions, bytes_of_pictures: dict[str, bytes]
+) -> None:
+    with pytest.raises(ConfigError, match=r"--gpus 64: Ray sees \d+ GPUs on this computer"):
+        list(RayEngine(gpus=64).run(cut(held(bytes_of_pictures, 8), 8), options))

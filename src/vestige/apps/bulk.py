@@ -18,6 +18,7 @@ from vestige.bulk.run import UNREADABLE, BulkOptions, Outcome, run_bulk, work_fo
 from vestige.bulk.scorer import ScoreOptions
 from vestige.errors import ConfigError
 from vestige.progress import QUIET
+from vestige.reports.text import visible
 from vestige.results import Verdict
 
 NAMED = 5  # unreadable pictures that are named one by one
@@ -47,7 +48,7 @@ def run(inputs: list[str], output: Path, request: Request) -> int:
     notes = Console(file=sys.stderr)
     _check(request)
     engine = _engine(request)
-    source = open_source(inputs, request.column)
+    source = open_source(inputs, request.column, output, request.score.limits)
     say_left_out(source.left_out, notes)
     if source.count() == 0:
         _say(notes, "vestige: no pictures found")
@@ -62,7 +63,8 @@ def run(inputs: list[str], output: Path, request: Request) -> int:
     except KeyboardInterrupt:
         shown.close()
         folder = work_folder(output, request.output)
-        _say(notes, f"what was scored is kept in {folder}: the same command goes on from there")
+        same = "the same command without --restart" if request.output.restart else "the same command"
+        _say(notes, f"what was scored is kept in {folder}: {same} goes on from there")
         raise
     finally:
         shown.close()
@@ -99,7 +101,10 @@ def _check(request: Request) -> None:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    try:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    except (OSError, SystemExit):
+        console.quiet = True  # nobody reads it any more; the table is what counts
 
 
 class _Shown:
@@ -155,7 +160,7 @@ class _Shown:
             if row["error_code"] is not None:
                 self._bad += 1
                 if len(self.unreadable) < NAMED:
-                    self.unreadable.append(f"{row['path']}: {row['error']}")
+                    self.unreadable.append(visible(f"{row['path']}: {row['error']}"))
 
     def _note(self) -> str:
         return f"{self._rate.per_second:.1f} per second" + (
@@ -206,6 +211,9 @@ def duration(seconds: float) -> str:
 
 def _summary(outcome: Outcome, output: Path, shown: _Shown, quiet: bool, notes: Console) -> None:
     if quiet:
+        return
+    if not outcome.rows:
+        _say(notes, "vestige: no pictures found")
         return
     if not outcome.new:
         _say(notes, f"nothing left to do: {output} holds all {outcome.rows:,} pictures")

@@ -1,5 +1,6 @@
 """`vestige bulk` on the command line."""
 
+import os
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -64,8 +65,12 @@ def bulk(
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away what an earlier run with this OUTPUT has.")
     ] = False,
-    max_megabytes: Annotated[float, typer.Option(min=0.001, help="Larger files are refused.")] = 64,
-    max_megapixels: Annotated[float, typer.Option(min=0.001, help="Larger pictures are refused.")] = 100,
+    max_megabytes: Annotated[
+        float, typer.Option(min=0.001, max=100_000, help="Larger files are refused.")
+    ] = 64,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.001, max=100_000, help="Larger pictures are refused.")
+    ] = 100,
     trust_anchors: Annotated[
         Path | None,
         typer.Option(
@@ -89,6 +94,7 @@ def bulk(
     from vestige.images import Limits
     from vestige.images.limits import PATIENT
     from vestige.inference.package import DEFAULT_MODEL
+    from vestige.provenance.trust import VARIABLE
 
     limits = Limits(int(max_megabytes * 2**20), int(max_megapixels * 1_000_000), PATIENT.max_seconds)
     request = command.Request(
@@ -97,7 +103,8 @@ def bulk(
             fpr=fpr,
             threshold=threshold,
             limits=limits,
-            trust_anchors=str(trust_anchors) if trust_anchors else None,
+            # Told to all processes, on other computers, too.
+            trust_anchors=str(trust_anchors) if trust_anchors else os.environ.get(VARIABLE) or None,
             threads=threads,
         ),
         output=BulkOptions(parts=parts, restart=restart),

@@ -14,6 +14,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from vestige.reports.parquet import pyarrow_modules, table_schema
 
 RUN = "_run.json"
 LOG = "_commits.jsonl"
+WHOLE = "_whole.tmp"  # the finished table while it is put together
+DRAFTS = (WHOLE, RUN + ".tmp")
 ROW_GROUP = 65_536  # rows; parts differ with speed and kills, the finished table must not
 
 
@@ -66,11 +69,12 @@ class Parts:
         self.commits: list[Commit] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if (folder / RUN).exists():
+            if (folder / RUN).exists() and not _nothing_done(folder):
                 _same_run(folder, facts)
                 self._recover()
             else:
                 self._begin(facts)
+            self._mark = _mark(folder)
         except OSError as error:
             raise ConfigError(f"{folder}: cannot be used for the run: {error.strerror or error}") from error
 
@@ -99,11 +103,14 @@ class Parts:
             VestigeError: the system refuses (full disk); what was committed before stays.
         """
         pa, pq = pyarrow_modules()
+        self._must_be_there()
         table = pa.concat_tables(tables)
         path = self.folder / Commit(self.end, 0, 0, {}).name
         draft = path.with_suffix(".tmp")
         try:
-            pq.write_table(table, draft, compression="zstd")
+            # Opened here: to pyarrow a name with a colon is an address, and one that is no UTF-8 none at all.
+            with draft.open("wb") as file:
+                pq.write_table(table, file, compression="zstd")
             _sync(draft)
             os.replace(draft, path)
             _sync(self.folder)
@@ -117,9 +124,20 @@ class Parts:
             ) from error
 
     def finish(self) -> None:
-        """Note that there are no further inputs."""
+        """Note that there are no further inputs.
+
+        Raises:
+            VestigeError: the system refuses.
+        """
         if not self.complete:
-            self._append(Commit(self.end, self.end, 0, {}, last=True))
+            self._must_be_there()
+            try:
+                self._append(Commit(self.end, self.end, 0, {}, last=True))
+            except OSError as error:
+                raise VestigeError(
+                    f"cannot write {self.folder / LOG}: {error.strerror or error}; run the same command "
+                    "again to go on"
+                ) from error
 
     def assemble(self, target: Path, metadata: dict[str, str]) -> None:
         """All rows as one file, the same whatever the parts; it is there as a whole or not at all.
@@ -127,26 +145,36 @@ class Parts:
         Raises:
             VestigeError: the system refuses; the parts stay.
         """
-        _, pq = pyarrow_modules()
-        draft = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+        pa, pq = pyarrow_modules()
+        # Beside what a link leads to: only within one disk a file is replaced as a whole.
+        real = Path(os.path.realpath(target))
+        if real.parent == self.folder.resolve().parent:
+            draft = self.folder / WHOLE  # what a kill leaves there is cleared away with the parts
+        else:
+            draft = real.with_name(f"{real.name}.{os.getpid()}.tmp")
         schema = table_schema()
         schema = schema.with_metadata({**schema.metadata, **metadata})
         try:
-            with pq.ParquetWriter(draft, schema, compression="zstd") as writer:
+            with draft.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
                 for table in self._row_groups():
                     writer.write_table(
                         table.replace_schema_metadata(schema.metadata), row_group_size=ROW_GROUP
                     )
             _sync(draft)
-            os.replace(draft, os.path.realpath(target))
-            _sync(target.parent)
+            os.replace(draft, real)
+            _sync(real.parent)
         except OSError as error:
             raise VestigeError(
                 f"cannot write {target}: {error.strerror or error}; all rows are in {self.folder}, run the "
                 "same command again to put them together"
             ) from error
+        except pa.ArrowException as error:
+            raise VestigeError(
+                f"{self.folder}: a part is damaged ({error}); begin anew with --restart"
+            ) from error
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
 
     def _row_groups(self) -> Iterator[Any]:
         pa, pq = pyarrow_modules()
@@ -154,7 +182,8 @@ class Parts:
         for commit in self.commits:
             if commit.last:
                 break
-            held.append(pq.read_table(self.folder / commit.name, partitioning=None))
+            with (self.folder / commit.name).open("rb") as file:
+                held.append(pq.read_table(file))
             while sum(table.num_rows for table in held) >= ROW_GROUP:
                 together = pa.concat_tables(held)
                 yield together.slice(0, ROW_GROUP).combine_chunks()
@@ -164,7 +193,7 @@ class Parts:
 
     def _begin(self, facts: dict[str, Any]) -> None:
         # A kill may have left the beginning of a beginning.
-        if any(path.name not in (".lock", LOG, RUN + ".tmp") for path in self.folder.iterdir()):
+        if any(path.name not in (".lock", LOG, RUN, *DRAFTS) for path in self.folder.iterdir()):
             raise ConfigError(f"{self.folder}: not empty and not a bulk run; choose another output")
         draft = self.folder / (RUN + ".tmp")
         draft.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -203,6 +232,13 @@ class Parts:
             raise ConfigError(f"{self.folder / LOG}: rows are missing before {commit.first}; use --restart")
         return commit
 
+    def _must_be_there(self) -> None:
+        """Another folder of the name may be another run's by now."""
+        with suppress(OSError):
+            if _mark(self.folder) == self._mark:
+                return
+        raise VestigeError(f"{self.folder}: was taken away during the run, and with it the rows of this run")
+
     def _append(self, commit: Commit) -> None:
         with (self.folder / LOG).open("ab") as file:
             file.write(json.dumps(asdict(commit)).encode() + b"\n")
@@ -213,10 +249,36 @@ class Parts:
 
 def discard(folder: Path) -> None:
     """Remove the parts, log and facts of a run from a folder, and nothing else."""
-    for path in [*folder.glob("part-*.parquet"), *folder.glob("part-*.tmp"), folder / LOG]:
+    if not (folder / RUN).exists():
+        return  # not a run's folder: part files of others are called so, too
+    if (folder / LOG).exists():
+        os.truncate(folder / LOG, 0)  # from here on no part counts, wherever a kill may fall
+    drafts = [folder / name for name in DRAFTS]
+    for path in [*folder.glob("part-*.parquet"), *folder.glob("part-*.tmp"), folder / LOG, *drafts]:
         path.unlink(missing_ok=True)
     # The facts last: as long as they are there, it is known whose folder this is.
     (folder / RUN).unlink(missing_ok=True)
+
+
+def is_run_of(folder: Path, facts: dict[str, Any]) -> bool:
+    """Whether a folder holds the parts of the run that `facts` describe."""
+    try:
+        _same_run(folder, facts)
+    except (ConfigError, OSError):
+        return False
+    return True
+
+
+def _mark(folder: Path) -> tuple[int, int, int]:
+    """What tells the facts of this run from those of a later one: they are written once."""
+    found = (folder / RUN).stat()
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _nothing_done(folder: Path) -> bool:
+    """Whether a run was begun and no row of it committed: its facts then bind nobody."""
+    log = folder / LOG
+    return log.exists() and not log.stat().st_size and not any(folder.glob("part-*"))
 
 
 def _same_run(folder: Path, facts: dict[str, Any]) -> None:

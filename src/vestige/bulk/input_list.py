@@ -61,7 +61,7 @@ class PathList:
 
     def _csv(self) -> Iterator[str | None]:
         with self._opened("") as lines:
-            reader = csv.DictReader(lines)
+            reader = csv.DictReader(lines, strict=True)
             try:
                 names = reader.fieldnames or []
                 if _COLUMN not in names:

@@ -1,5 +1,6 @@
 """Pictures in Parquet tables: their bytes, or paths of their files."""
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class ParquetTable:
             return
         at = 0
         for batch in self._batches(group, columns):
-            cells = [_column(batch, column).to_pylist() for column in columns]
+            cells = [_cells(_column(batch, column)) for column in columns]
             for row in range(max(skip - at, 0), batch.num_rows):
                 found = (str(one[row]) for one in cells if one[row] is not None)
                 yield at + row, next((text for text in found if text), None)
@@ -123,6 +124,18 @@ class ParquetTable:
                 )
         except Exception as error:  # pyarrow raises about anything on damaged files
             raise DataError(f"{path}: row group {group} cannot be read ({error})") from error
+
+
+def _cells(column: Any) -> list[Any]:
+    """Values of a column; text that is no UTF-8 as names of files are read."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        pa, _ = parquet_modules()
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        cells = column.cast(pa.large_binary()).to_pylist()
+        return [None if cell is None else os.fsdecode(cell) for cell in cells]
 
 
 def _column(batch: Any, column: str) -> Any:

@@ -13,6 +13,8 @@ from vestige.bulk.input_tar import TarShard, why_not
 from vestige.bulk.sections import Digest, must_be_as_before, state_of, unreadable
 from vestige.bulk.tar_members import Front, begins_like_picture, is_meant_by_name, members, refused
 from vestige.errors import ImageError
+from vestige.images.decode import too_long
+from vestige.images.limits import PATIENT, Limits
 from vestige.images.meant import HEAD
 
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -26,8 +28,12 @@ _COMPRESSIONS: tuple[tuple[bytes, _Opener], ...] = (
 )
 
 
-def tar_section(path: str) -> "TarShard | TarStream":
+def tar_section(path: str, limits: Limits = PATIENT) -> "TarShard | TarStream":
     """The items of an archive, compressed or not as its content tells.
+
+    Args:
+        path: the archive.
+        limits: larger pictures of a compressed one are not held in memory.
 
     Raises:
         ConfigError: there is no such file.
@@ -41,7 +47,7 @@ def tar_section(path: str) -> "TarShard | TarStream":
         raise unreadable(path, error) from error
     for magic, opener in _COMPRESSIONS:
         if head.startswith(magic):
-            return TarStream(path, opener)
+            return TarStream(path, opener, limits)
     return TarShard(path)
 
 
@@ -51,12 +57,13 @@ class TarStream:
     Args:
         path: the archive.
         opener: opens it decompressed.
+        limits: larger pictures are not held in memory.
     """
 
     random_access = False
 
-    def __init__(self, path: str, opener: _Opener) -> None:
-        self._path, self._opener = path, opener
+    def __init__(self, path: str, opener: _Opener, limits: Limits = PATIENT) -> None:
+        self._path, self._opener, self._limits = path, opener, limits
         self._state = state_of(path)
 
     def count(self) -> None:
@@ -89,13 +96,15 @@ class TarStream:
         """The bytes of a member; None if it is not meant as a picture, `_CUT` if the archive ends in it."""
         meant = is_meant_by_name(info.name)
         if not info.isreg() or info.issparse():
-            return NoPlace(why_not(info)) if meant and not info.isdir() else None
+            return NoPlace(_why_not(info)) if meant and not info.isdir() else None
         try:
             head = b"" if meant else front.read(min(info.size, HEAD))
         except Exception as error:
             raise refused(self._path, error) from error
         if not meant and not begins_like_picture(head):
             return None
+        if info.size > self._limits.max_bytes:
+            return NoPlace(too_long(self._limits))
         if info.size > MOST_HELD:
             reason = f"In compressed archives, pictures of at most {MOST_HELD} bytes are read."
             return NoPlace(ImageError("too_large", reason))
@@ -106,6 +115,14 @@ class TarStream:
         except Exception as error:  # each decompressor has errors of its own
             raise refused(self._path, error) from error
         return HeldPlace(data) if len(data) == info.size else _CUT
+
+
+def _why_not(info: tarfile.TarInfo) -> ImageError:
+    if info.islnk():  # what it leads to has gone by
+        return ImageError(
+            "not_found", "Hard links in compressed archives are not followed; unpack the archive."
+        )
+    return why_not(info)
 
 
 _CUT = NoPlace(ImageError("truncated", "The archive ends before the picture does."))

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from vestige.bulk.chunks import Item
+from vestige.bulk.finished import finished_run
 from vestige.bulk.input_list import LIST_ENDINGS, PathList
 from vestige.bulk.input_parquet import ParquetTable
 from vestige.bulk.input_tar_stream import TAR_ENDINGS, tar_section
@@ -11,13 +13,16 @@ from vestige.bulk.parquet_columns import look_into, parquet_modules
 from vestige.bulk.sections import Digest, Files, Section
 from vestige.bulk.sources import Source
 from vestige.errors import ConfigError
+from vestige.images.limits import PATIENT, Limits
 from vestige.images.meant import is_meant_as_picture
 from vestige.images.walk import expand
 
 _PARQUET_ENDING = ".parquet"
 
 
-def open_source(arguments: Sequence[str], column: str | None = None) -> Source:
+def open_source(
+    arguments: Sequence[str], column: str | None = None, output: Path | None = None, limits: Limits = PATIENT
+) -> Source:
     """Find out what is to be scored; folders are walked and tables' footers read, pictures are not.
 
     Args:
@@ -27,19 +32,27 @@ def open_source(arguments: Sequence[str], column: str | None = None) -> Source:
             from the folder of the list or table. Files, shards, tables and lists that several arguments lead
             to are read once, at the first place; each row of a list is an input.
         column: the column of tables that holds pictures or paths; None chooses by name and type.
+        output: where results go. An earlier result of that name is no input, and neither are its parts.
+        limits: larger pictures in compressed archives are not even held.
 
     Returns:
         The items; those of shards are called SHARD/MEMBER, those of tables TABLE#ROW or TABLE#ROW/NAME, rows
         counted from 0. Pictures that do not exist stay in.
 
     Raises:
-        ConfigError: a shard, table or list does not exist; no column of a table fits.
+        ConfigError: a shard, table or list does not exist; no column of a table fits; an input is named that
+            is the output, and no earlier result.
         DataError: one cannot be read.
     """
-    collected = _Collected(column)
+    collected = _Collected(column, limits)
+    own = _own(output)
     for argument in arguments:
         for path, in_folder in expand(argument, collected.left_out):
-            collected.add(path, in_folder)
+            if own and _lies_in(path, own):
+                _refuse_other_than_results(path, in_folder)
+                collected.left_out.append(path)
+            else:
+                collected.add(path, in_folder)
     if column is not None and not collected.has_tables:
         raise ConfigError(f"--column {column}: no Parquet file among the inputs has such a column")
     return _Inputs(collected.sections, collected.left_out)
@@ -48,24 +61,25 @@ def open_source(arguments: Sequence[str], column: str | None = None) -> Source:
 class _Collected:
     """Sections as arguments are gone through."""
 
-    def __init__(self, column: str | None) -> None:
+    def __init__(self, column: str | None, limits: Limits) -> None:
         self.sections: list[Section] = []
         self.left_out: list[str] = []
         self.has_tables = False
-        self._column = column
+        self._column, self._limits = column, limits
         self._files: list[str] = []  # of the last section, while it is one of files
         self._seen: set[str] = set()
 
     def add(self, path: str, in_folder: bool) -> None:
         """Add a file by what its name says it is."""
-        if path in self._seen:
+        key = os.path.abspath(path)
+        if key in self._seen:
             return
         section = self._section(path, in_folder)
         if section is None and in_folder and (_is_shard(path) or not is_meant_as_picture(path)):
             # Not seen yet: a list in a folder may also be named.
             self.left_out.append(path)
             return
-        self._seen.add(path)
+        self._seen.add(key)
         if section is not None:
             self.sections.append(section)
             self._files = []
@@ -80,7 +94,7 @@ class _Collected:
         if in_folder and not os.path.isfile(path):
             return None
         if name.endswith(TAR_ENDINGS):
-            return tar_section(path)
+            return tar_section(path, self._limits)
         if name.endswith(_PARQUET_ENDING):
             return self._table(path, in_folder)
         if name.endswith(LIST_ENDINGS) and not in_folder:
@@ -146,6 +160,24 @@ class _Inputs:
                 if skip < count:
                     yield from section.items(skip)
                 skip = max(skip - count, 0)
+
+
+def _own(output: Path | None) -> tuple[str, ...]:
+    """What an output consists of, without links: the file or folder, and the folder of its parts."""
+    real = "" if output is None else os.path.realpath(output)
+    return (real, real + ".parts") if real else ()
+
+
+def _lies_in(path: str, places: Sequence[str]) -> bool:
+    if not path.lower().endswith((_PARQUET_ENDING, *LIST_ENDINGS)):
+        return False  # of results nothing else could be taken for an input, and names come by the million
+    real = os.path.realpath(path)
+    return any(real == place or real.startswith(place + os.sep) for place in places)
+
+
+def _refuse_other_than_results(path: str, in_folder: bool) -> None:
+    if not in_folder and os.path.isfile(path) and finished_run(Path(path)) is None:
+        raise ConfigError(f"{path}: is the output, and so cannot be an input")
 
 
 def _is_shard(path: str) -> bool:

@@ -111,10 +111,11 @@ class _Worker:
         self._start()
 
     def _start(self) -> None:
-        self.pipe, other = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_work, args=(other, self._options), daemon=True)
+        pipe, other = _CONTEXT.Pipe()
+        process = _CONTEXT.Process(target=_work, args=(other, self._options), daemon=True)
         with _deaf_to_ctrl_c():
-            self._process.start()
+            process.start()
+            self.pipe, self._process = pipe, process
         # Without our copy of its end, the pipe tells when the process has died.
         other.close()
 
@@ -146,12 +147,21 @@ class _Worker:
         return answer
 
     def restart(self) -> None:
-        """A new process for one that has died."""
+        """A new process for one that has died.
+
+        Raises:
+            VestigeError: none can be started.
+        """
         self.stop()
-        self._start()
+        try:
+            self._start()
+        except OSError as error:
+            raise _no_process(error) from error
 
     def stop(self) -> None:
         """End the process at once; it has nothing that could be lost."""
+        if self.pipe.closed:
+            return  # stopped before, and none was started in its place
         self.pipe.close()
         self._process.kill()
         self._process.join()
@@ -206,8 +216,7 @@ def carefully(chunk: Chunk, options: ScoreOptions) -> Any:
             except _DiedError as error:
                 worker.restart()
                 item = Item(item.name, NoPlace(ImageError("internal", _guilty(error))))
-                worker.ask([item])
-                alone.append(worker.take())
+                alone.append(_surely(worker, item))
             items.append(item)
         # Together, so that scores are those of a run in which nothing died.
         worker.ask(items)
@@ -215,6 +224,16 @@ def carefully(chunk: Chunk, options: ScoreOptions) -> Any:
             return worker.take()
         except _DiedError:
             return pa.concat_tables(alone)
+
+
+def _surely(worker: _Worker, item: Item) -> Any:
+    for _ in range(DEATHS):
+        worker.ask([item])
+        try:
+            return worker.take()
+        except _DiedError:  # nothing of the item is read: somebody else has killed it
+            worker.restart()
+    raise VestigeError("processes that score pictures are killed as soon as they start")
 
 
 def _guilty(error: _DiedError) -> str:
@@ -241,7 +260,11 @@ def _started(options: ScoreOptions) -> _Worker:
     try:
         return _Worker(options)
     except OSError as error:
-        raise VestigeError(f"cannot start a process: {error.strerror or error}") from error
+        raise _no_process(error) from error
+
+
+def _no_process(error: OSError) -> VestigeError:
+    return VestigeError(f"cannot start a process: {error.strerror or error}")
 
 
 @contextmanager
@@ -263,7 +286,7 @@ def _work(pipe: "Connection[Any, Any]", options: ScoreOptions) -> None:
     while True:
         try:
             items = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return  # the run has ended, or was killed
         try:
             pipe.send(_answer(items, options))

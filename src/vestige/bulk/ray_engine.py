@@ -5,7 +5,7 @@ import os
 import pickle
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
@@ -51,6 +51,7 @@ class RayEngine:
         """See `vestige.bulk.engines.Engine.run`."""
         rest = iter(chunks)
         with _cluster(self.address, self.actors, self.cpus, self.gpus) as ray:
+            self._check_gpus(ray.cluster_resources().get("GPU", 0))
             actors = self.actors or (1, max(1, int(ray.cluster_resources().get("CPU", 1) / self.cpus)))
             # It outlives the actors that die, and so knows what they died of; should it die itself, its
             # successor counts anew.
@@ -59,6 +60,11 @@ class RayEngine:
             size = max(WINDOW_AT_LEAST, WINDOW * actors[1])
             while window := list(islice(rest, size)):
                 yield from self._window(ray, window, options, actors, deaths)
+
+    def _check_gpus(self, there: float) -> None:
+        """Ray waits for what is not there, for ever; a cluster elsewhere may grow."""
+        if self.address is None and self.gpus > there:
+            raise ConfigError(f"--gpus {self.gpus:g}: Ray sees {there:g} GPUs on this computer")
 
     def _window(
         self, ray: Any, window: list[Chunk], options: ScoreOptions, actors: tuple[int, int], deaths: Any
@@ -69,7 +75,7 @@ class RayEngine:
         blocks = [pa.Table.from_pylist([row]) for row in rows]
         scored = ray.data.from_arrow(blocks).map_batches(
             _Scoring,
-            fn_constructor_args=(options, deaths),
+            fn_constructor_args=(options, deaths, os.getcwd()),
             batch_size=1,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(min_size=actors[0], max_size=actors[1]),
@@ -111,8 +117,10 @@ class _Begun:
 class _Scoring:
     """What every actor does: one row with a chunk in, one row with its table out."""
 
-    def __init__(self, options: ScoreOptions, deaths: Any) -> None:
+    def __init__(self, options: ScoreOptions, deaths: Any, folder: str) -> None:
         self._options, self._deaths = options, deaths
+        with suppress(OSError):  # not there on this node: absolute paths do without it
+            os.chdir(folder)
 
     def __call__(self, batch: Any) -> Any:
         import pyarrow as pa

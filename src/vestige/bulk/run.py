@@ -2,30 +2,34 @@
 
 import hashlib
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
 import vestige
 from vestige.bulk.chunks import CHUNK, chunks_of
-from vestige.bulk.commits import RUN, Parts, counted, discard
+from vestige.bulk.commits import RUN, Parts, counted, discard, is_run_of
 from vestige.bulk.engines import Engine, Scored
+from vestige.bulk.finished import FINISHED, finished_run
 from vestige.bulk.scorer import ScoreOptions
 from vestige.bulk.sources import Source
 from vestige.errors import ConfigError
 from vestige.inference.package import load_package
 from vestige.lock import only_one
+from vestige.provenance.trust import load_trust_list
 from vestige.reports.parquet import pyarrow_modules
 
 PART_SECONDS = 10.0  # work that a kill costs at most
 PART_ROWS = 65_536
 UNREADABLE = "error: "
-FINISHED = "vestige.run"  # metadata of a finished table: what run it is
+# What shapes rows; one of the first two is there, and without pillow-heif a HEIC is unsupported.
+LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "pillow", "pillow-heif", "numpy", "c2pa-python")
 
 
 class Watcher(Protocol):
@@ -105,8 +109,8 @@ def run_bulk(
         VestigeError: the system refuses to write, or no worker can be started.
     """
     facts = _facts(source, score)
-    folder = work_folder(output, options)
     _check_output(output, options)
+    folder = work_folder(output, options)
     try:
         with only_one(folder):
             return _run_here(source, output, folder, facts, engine, score, options, watcher)
@@ -126,6 +130,7 @@ def _run_here(
     watcher: Watcher,
 ) -> Outcome:
     if options.restart:
+        _check_replaced(output)
         discard(folder)
     outcome = _finished_before(output, folder, facts) if _to_be_kept(output, options) else None
     if outcome is None:
@@ -134,7 +139,8 @@ def _run_here(
         outcome = _score_rest(source, parts, engine, score, watcher)
         if not options.parts:
             parts.assemble(output, {FINISHED: json.dumps(facts, sort_keys=True)})
-    if not options.parts:
+    # What another run with this output has done is not this one's to throw away.
+    if not options.parts and is_run_of(folder, facts):
         discard(folder)
     return outcome
 
@@ -190,20 +196,36 @@ def _facts(source: Source, score: ScoreOptions) -> dict[str, Any]:
     options = asdict(score)
     for name in ("model", "tower", "threads"):  # the card says which files; threads change no verdict
         del options[name]
-    libraries = ("onnxruntime", "pillow", "numpy", "c2pa-python")
+    trusted = load_trust_list(score.trust_anchors)
+    options["trust_anchors"] = (
+        hashlib.sha256(trusted.anchors.encode()).hexdigest() if trusted.anchors else None
+    )
     return {
         "inputs": source.fingerprint(),
         "model": package.card.title,
         "card": hashlib.sha256(package.card.model_dump_json().encode()).hexdigest(),
         "options": options,
         "chunk": CHUNK,
-        "versions": {"vestige": vestige.__version__, **{name: version(name) for name in libraries}},
+        "versions": {"vestige": vestige.__version__, **{name: _version(name) for name in LIBRARIES}},
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _check_output(output: Path, options: BulkOptions) -> None:
     if options.parts and output.is_file():
         raise ConfigError(f"cannot write {output}: it is a file, with --parts the output is a folder")
+    try:
+        os.stat(output.with_name(output.name + ".parts") if output.name else output)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ConfigError(f"cannot write {output}: {error.strerror or error}") from error
     if not options.parts and output.is_dir():
         raise ConfigError(f"cannot write {output}: it is a folder; name a file, or use --parts")
     if not output.absolute().parent.is_dir():
@@ -216,25 +238,34 @@ def _finished_before(output: Path, folder: Path, facts: dict[str, Any]) -> Outco
     Raises:
         ConfigError: it is the table of something else.
     """
-    pa, pq = pyarrow_modules()
-    try:
-        with pq.ParquetFile(output) as table:
-            known = (table.schema_arrow.metadata or {}).get(FINISHED.encode(), b"")
-            if known.decode() == json.dumps(facts, sort_keys=True):
-                counts: Counter[str] = Counter()
-                for batch in table.iter_batches(columns=["verdict", "error_code"]):
-                    counts.update(counted(batch))
-                return Outcome(table.metadata.num_rows, counts)
-    except (pa.ArrowInvalid, UnicodeDecodeError):
-        pass  # not a table: not ours
-    except OSError as error:
-        raise ConfigError(f"cannot read {output}: {error.strerror or error}") from error
+    known = finished_run(output)
+    if known == json.dumps(facts, sort_keys=True):
+        _, pq = pyarrow_modules()
+        counts: Counter[str] = Counter()
+        with output.open("rb") as file, pq.ParquetFile(file) as table:
+            for batch in table.iter_batches(columns=["verdict", "error_code"]):
+                counts.update(counted(batch))
+            return Outcome(table.metadata.num_rows, counts)
     if (folder / RUN).exists():
         return None
+    _check_replaced(output)
     raise ConfigError(
-        f"{output}: is there already and holds something else than this run would give; name another output, "
+        f"{output}: is there already and holds another run than this one would be; name another output, "
         "or replace it with --restart"
     )
+
+
+def _check_replaced(output: Path) -> None:
+    """Only a table of ours is replaced: the last of some shards may have been taken for the output.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if output.is_file() and finished_run(output) is None:
+        raise ConfigError(
+            f"{output}: is there already, is no table of vestige bulk and will not be replaced; name another "
+            "output"
+        )
 
 
 def _remove_empty(folder: Path) -> None:

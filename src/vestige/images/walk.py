@@ -18,7 +18,7 @@ def expand(argument: str, unlisted: list[str]) -> Iterator[tuple[str, bool]]:
     if os.path.isdir(argument):
         yield from _found(argument, unlisted)
     elif not os.path.lexists(argument) and glob.has_magic(argument):
-        matches = sorted(glob.glob(argument, recursive=True))
+        matches = sorted(_matches(argument))
         for match in matches or [argument]:
             if os.path.isdir(match):
                 yield from _found(match, unlisted)
@@ -36,3 +36,31 @@ def _found(folder: str, unlisted: list[str]) -> Iterator[tuple[str, bool]]:
         folders.sort()
         for name in sorted(files):
             yield os.path.join(parent, name), True
+
+
+def _matches(pattern: str) -> set[str]:
+    """As `glob.glob(recursive=True)`, but `**` follows no links to folders: such may lead in circles."""
+    head, tail = _around_stars(pattern)
+    if tail is None:
+        return set(glob.glob(pattern))
+    found: set[str] = set()
+    for base in glob.glob(head) if glob.has_magic(head) else [head]:
+        for parent, folders, files in os.walk(base or os.curdir):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            own = parent if base else os.path.relpath(parent)
+            own = "" if own == os.curdir and not base else own
+            if tail:
+                found |= _matches(os.path.join(glob.escape(own), tail))
+            else:
+                found |= {os.path.join(own, name) for name in ["", *files] if not name.startswith(".")}
+    return found - {""}
+
+
+def _around_stars(pattern: str) -> tuple[str, str | None]:
+    """What stands before the first component `**` of a pattern, and behind it; None if there is none."""
+    parts = pattern.replace(os.altsep or os.sep, os.sep).split(os.sep)
+    if "**" not in parts:
+        return pattern, None
+    at = parts.index("**")
+    head = os.sep.join(parts[:at]) or (os.sep if at else "")
+    return head, os.sep.join(parts[at + 1 :])
