@@ -159,8 +159,7 @@ def _compared(fits: dict[str, dict[int, tuple[float, Values]]], baseline: str) -
 
 def _fit(metric: Metric, labels: Labels, logits: Values, draws: Sequence[Indices]) -> tuple[float, Values]:
     """A metric of one fit, and on each draw [draws]."""
-    drawn = [metric(labels[index], logits[index]) for index in draws]
-    return metric(labels, logits), np.array(drawn, dtype=np.float64)
+    return metric(labels, logits), metrics.over_draws(metric, labels, logits, draws)
 
 
 def _mean(fits: list[tuple[float, Values]]) -> tuple[float, Values]:

@@ -22,11 +22,10 @@ from vestige.evaluation.metrics.groups import (
     per_generator,
     worst_generator,
 )
-from vestige.evaluation.metrics.inputs import Labels, Metric, Values
+from vestige.evaluation.metrics.inputs import Indices, Labels, Metric, Values
 from vestige.evaluation.metrics.intervals import (
     BothDraws,
     BothIntervals,
-    Indices,
     Interval,
     bootstrap,
     both_differences,
@@ -56,6 +55,7 @@ from vestige.evaluation.metrics.ranking import (
     roc_curve,
 )
 from vestige.evaluation.metrics.real_groups import RealGroup, real_groups, worst_real_group
+from vestige.evaluation.metrics.resampled import over_draws
 
 __all__ = [
     "Bin",
@@ -91,6 +91,7 @@ __all__ = [
     "mean_interval",
     "mean_over_generators",
     "mean_over_pictures",
+    "over_draws",
     "over_generators",
     "pairings",
     "per_generator",

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vestige.errors import DataError
-from vestige.evaluation.metrics.inputs import Labels, Metric, Values
-from vestige.evaluation.metrics.intervals import Indices, Interval, bounds
+from vestige.evaluation.metrics.inputs import Indices, Labels, Metric, Values
+from vestige.evaluation.metrics.intervals import Interval, bounds
+from vestige.evaluation.metrics.resampled import over_draws
 
 # Groups with fewer pictures are counted and named but enter no mean and are never the worst.
 MINIMUM = 10
@@ -169,9 +170,9 @@ def over_generators(
     every = pairings(labels, groups, compare_with)
     kept = [pairing for pairing in every if pairing.enough]
     values = np.array([_measure(metric, labels, scores, np.flatnonzero(part.inside)) for part in kept])
-    drawn = np.array(
-        [[_measure(metric, labels, scores, index[part.inside[index]]) for part in kept] for index in draws]
-    ).reshape(len(draws), len(kept))
+    drawn = np.empty((len(draws), len(kept)))
+    for column, part in enumerate(kept):
+        drawn[:, column] = _over_draws(metric, labels, scores, [index[part.inside[index]] for index in draws])
     intervals = {
         part.generator: Interval(float(value), *bounds(column))
         for part, value, column in zip(kept, values, drawn.T, strict=True)
@@ -208,6 +209,14 @@ def _measure(metric: Metric, labels: Labels, scores: Values, index: Indices) -> 
     some = labels[index]
     generated = np.count_nonzero(some)
     return metric(some, scores[index]) if 0 < generated < len(some) else float("nan")
+
+
+def _over_draws(metric: Metric, labels: Labels, scores: Values, draws: Sequence[Indices]) -> Values:
+    """The metric on each draw; nan unless both classes are in it."""
+    found = np.full(len(draws), np.nan)
+    both = [number for number, index in enumerate(draws) if 0 < np.count_nonzero(labels[index]) < len(index)]
+    found[both] = over_draws(metric, labels, scores, [draws[number] for number in both])
+    return found
 
 
 def _split(text: str) -> frozenset[str]:

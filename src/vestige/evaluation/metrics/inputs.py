@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 Labels = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int64]
 Metric = Callable[[Labels, Values], float]
 
 

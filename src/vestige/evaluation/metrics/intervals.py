@@ -15,11 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from vestige.evaluation.metrics.inputs import Labels, Metric, Values
-
-Indices = npt.NDArray[np.int64]
+from vestige.evaluation.metrics.inputs import Indices, Labels, Metric, Values
+from vestige.evaluation.metrics.resampled import over_draws
 
 # Share of draws in which a metric may be undefined before its interval is no longer given.
 UNDEFINED = 0.01
@@ -73,8 +71,8 @@ def interval(metric: Metric, labels: Labels, scores: Values, draws: Sequence[Ind
 
     Bounds are nan without draws, or if the metric is undefined in more than 1 % of them.
     """
-    found = [metric(labels[index], scores[index]) for index in draws]
-    return Interval(metric(labels, scores), *bounds(np.array(found)))
+    found = over_draws(metric, labels, scores, draws)
+    return Interval(metric(labels, scores), *bounds(found))
 
 
 def difference(
@@ -92,11 +90,8 @@ def difference(
         raise ValueError(
             f"{len(scores_a)} and {len(scores_b)} scores; a difference needs the same pictures in both"
         )
-    found = []
-    for index in draws:
-        drawn = labels[index]
-        found.append(metric(drawn, scores_a[index]) - metric(drawn, scores_b[index]))
-    return Interval(metric(labels, scores_a) - metric(labels, scores_b), *bounds(np.array(found)))
+    found = over_draws(metric, labels, scores_a, draws) - over_draws(metric, labels, scores_b, draws)
+    return Interval(metric(labels, scores_a) - metric(labels, scores_b), *bounds(found))
 
 
 @dataclass(frozen=True)

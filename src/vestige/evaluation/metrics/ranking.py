@@ -8,8 +8,6 @@ import numpy as np
 
 from vestige.evaluation.metrics.inputs import Labels, Values, has_both_classes
 
-# The bootstrap calls these some ten thousand times: numpy alone, one sort each.
-
 
 def auroc(labels: Labels, scores: Values) -> float:
     """Chance that a generated picture scores above a real one, ties counting half; nan with one class.
@@ -33,7 +31,7 @@ def average_precision(labels: Labels, scores: Values) -> float:
     pictures.
     """
     recall, precision = pr_curve(labels, scores)
-    return float((np.diff(recall, prepend=0.0) * precision).sum()) if len(recall) else float("nan")
+    return precision_sum(recall, precision) if len(recall) else float("nan")
 
 
 def average_precision_real(labels: Labels, scores: Values) -> float:
@@ -63,6 +61,11 @@ def recall_at_fpr(labels: Labels, scores: Values, rate: float) -> float:
     if allowed >= len(real):
         return 1.0
     return float((scores[labels == 1] > real[allowed]).mean())
+
+
+def precision_sum(recall: Values, precision: Values) -> float:
+    """Precision times the recall gained, summed over the points of `pr_curve`."""
+    return float((np.diff(recall, prepend=0.0) * precision).sum())
 
 
 def roc_curve(labels: Labels, scores: Values) -> tuple[Values, Values]:
