@@ -9,6 +9,8 @@ import pytest
 from vestige.errors import ConfigError
 from vestige.lock import only_one
 
+pytest.importorskip("fcntl", reason="the system has no such locks, and nothing is held")
+
 ROUNDS = 300
 
 

@@ -97,7 +97,7 @@ def test_index_with_unreadable_pictures(root: Path, tmp_path: Path) -> None:
     assert isinstance(run("index", root, "--out", out, "--check", "none").exception, ConfigError)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux alone")
 def test_names_that_are_no_text(root: Path, tmp_path: Path) -> None:
     (root / "ADM" / "val" / "ai" / os.fsdecode(b"\xff.png")).write_bytes(b"x")
     (root / "ADM" / os.fsdecode(b"\xfe.txt")).write_bytes(b"x")

@@ -34,7 +34,7 @@ def test_a_path_that_exists_is_taken_as_a_whole(tmp_path: Path, monkeypatch: pyt
     try:
         Path("set:dev").touch()
     except OSError:
-        pytest.skip("no such names here")
+        pytest.skip("the system has no file names with a colon")
     assert manifest_and_split("set:dev") == ("set:dev", None)
     assert manifest_and_split("set:dev:dev") == ("set:dev", "dev")
 

@@ -195,7 +195,7 @@ def test_devices_and_links(tmp_path, kind):
 
 def test_a_full_disk_is_one_sentence():
     if not os.path.exists("/dev/full"):
-        pytest.skip("no /dev/full here")
+        pytest.skip("the system has no /dev/full")
     sink = JsonlSink("/dev/full")
     with pytest.raises(VestigeError, match="cannot write /dev/full"):
         sink.write(make_report())

@@ -17,7 +17,7 @@ import pytest
 from serve_samples import picture, settings_of
 
 COMMAND = [sys.executable, "-c", "from vestige.apps.cli import main; main()", "serve"]
-unix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+unix = pytest.mark.skipif(sys.platform == "win32", reason="the server is stopped by signals")
 
 
 class Running:
